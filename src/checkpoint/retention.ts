@@ -1,0 +1,127 @@
+/**
+ * Deleting checkpoints: which periodic ones have had their day, removing one so that nobody ever sees half of it, and
+ * sweeping up after crashes.
+ *
+ * @module
+ */
+import { getLogger } from "@logtape/logtape";
+import { join } from "node:path";
+import { RlcfError } from "../base/errors.ts";
+import { directoryOf, TEMPORARY_PREFIX } from "./checkpoint.ts";
+import { syncDirectory, unlessMissing } from "./files.ts";
+import { compareVersions, isPeriodic } from "./version.ts";
+
+/** A checkpoint as the choice sees it. */
+export interface DatedVersion {
+  /** Its version, such as `v1.0.2-ep.300`. */
+  readonly version: string;
+  /** When it was published, ISO 8601 in UTC. */
+  readonly createdAt: string;
+}
+
+/** How many periodic checkpoints stay, and which versions nothing may remove. */
+export interface RetentionRule {
+  /** Number of newest periodic checkpoints that stay, at least 0; protected ones among them count. */
+  readonly keepLastN: number;
+  /** The active, the previously active and the tagged versions. */
+  readonly protectedVersions: Iterable<string>;
+}
+
+/**
+ * The versions to remove, oldest first: the periodic ones (`vX.Y.Z-ep.N`) that are neither among the `keepLastN` newest
+ * nor protected. Newest is by time of publication, because after a rollback, or with a version chosen by hand, the
+ * latest work need not have the highest number; equal times fall back to version order.
+ *
+ * @param checkpoints the checkpoints of one policy type, in any order
+ */
+export function chooseExpired(checkpoints: readonly DatedVersion[], rule: RetentionRule): string[] {
+  const { keepLastN } = rule;
+  if (!Number.isInteger(keepLastN) || keepLastN < 0) {
+    throw new RlcfError("usage", `cannot choose checkpoints: keep_last_n is ${keepLastN}, wanted an integer >= 0`);
+  }
+  const kept = new Set(rule.protectedVersions);
+  const periodic = checkpoints.filter(({ version }) => isPeriodic(version)).toSorted((a, b) =>
+    Date.parse(a.createdAt) - Date.parse(b.createdAt) || compareVersions(a.version, b.version)
+  );
+  return periodic.slice(0, Math.max(0, periodic.length - keepLastN))
+    .map(({ version }) => version)
+    .filter((version) => !kept.has(version));
+}
+
+/**
+ * Removes a checkpoint. It gets a temporary name first, so that it disappears at once and whole; then its files go.
+ *
+ * @param root the checkpoint directory
+ * @param path name of the directory inside `root`
+ * @returns whether there was one to remove
+ * @throws RlcfError `checkpoint` for a path outside `root` or a failure of the disk
+ */
+export async function removeCheckpoint(root: string, path: string): Promise<boolean> {
+  const directory = directoryOf(root, path);
+  const trash = join(root, `${TEMPORARY_PREFIX}trash-${path}-${crypto.randomUUID().slice(0, 8)}`);
+  const renamed = await unlessMissing("remove checkpoint", directory, async () => {
+    await Deno.rename(directory, trash);
+    return true;
+  });
+  if (renamed === undefined) return false;
+  await syncDirectory(root);
+  await removeTree(trash);
+  return true;
+}
+
+/**
+ * Removes the temporary directories that crashed processes left in the checkpoint directory.
+ *
+ * @param olderThanMs age in milliseconds since the last write; a living process may still be at work in younger ones
+ * @param nowMs the current time, milliseconds since 1970
+ * @returns the names of the directories removed
+ */
+export async function sweepTemporaries(root: string, olderThanMs: number, nowMs = Date.now()): Promise<string[]> {
+  const removed: string[] = [];
+  for (const name of await temporariesIn(root)) {
+    const directory = join(root, name);
+    const written = await lastWrite(directory);
+    if (written === undefined || nowMs - written < olderThanMs) continue;
+    await removeTree(directory);
+    removed.push(name);
+  }
+  if (removed.length > 0) {
+    getLogger(["rlcf", "checkpoint"]).info("removed {count} temporary directories left in {root}: {removed}", {
+      count: removed.length,
+      root,
+      removed,
+    });
+  }
+  return removed;
+}
+
+/** The names of the temporary directories, sorted; none where the checkpoint directory does not exist. */
+async function temporariesIn(root: string): Promise<string[]> {
+  const found = await unlessMissing("list checkpoint directory", root, async () => {
+    const names: string[] = [];
+    for await (const entry of Deno.readDir(root)) {
+      // A link is never ours, and isDirectory is false for one.
+      if (entry.isDirectory && entry.name.startsWith(TEMPORARY_PREFIX)) names.push(entry.name);
+    }
+    return names.sort();
+  });
+  return found ?? [];
+}
+
+/** The latest change of a directory or a file in it, milliseconds since 1970; undefined when it has gone. */
+async function lastWrite(directory: string): Promise<number | undefined> {
+  return await unlessMissing("look at", directory, async () => {
+    // Writing into a file does not touch the directory, so the files count as well.
+    let latest = (await Deno.lstat(directory)).mtime?.getTime() ?? 0;
+    for await (const entry of Deno.readDir(directory)) {
+      const info = await Deno.lstat(join(directory, entry.name));
+      latest = Math.max(latest, info.mtime?.getTime() ?? 0);
+    }
+    return latest;
+  });
+}
+
+/** Deletes a directory and all in it; that another process was faster is no failure. */
+async function removeTree(directory: string): Promise<void> {
+  await unlessMissing("delete", directory, () => Deno.remove(directory, { recursive: true }));
+}

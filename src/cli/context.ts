@@ -1,0 +1,77 @@
+/**
+ * What every command needs: its options, the configuration in force, the store, and one way to end.
+ *
+ * @module
+ */
+import { Command } from "@commander-js/extra-typings";
+import type { JsonObject } from "../base/check.ts";
+import { loadConfig } from "../config/load.ts";
+import type { FlagValues, ResolvedConfig } from "../config/resolve.ts";
+import { settings } from "../config/schema.ts";
+import { effectiveConfig } from "../config/effective.ts";
+import type { RLCFPersistence } from "../store/persistence.ts";
+import { showLogs } from "./logging.ts";
+import { say } from "./terminal.ts";
+
+/** Options that every command takes. */
+export type CommonOptions = {
+  readonly config?: string | undefined;
+  readonly database?: string | undefined;
+  readonly logLevel?: string | undefined;
+  readonly json?: true | undefined;
+};
+
+/** A command with the options that every command takes. */
+export function command(name: string, summary: string): Command<[], CommonOptions> {
+  return new Command(name)
+    .summary(summary)
+    .description(summary)
+    .option("--config <file>", "configuration file (default: config/rlcf_training.yaml if it exists)")
+    .option(
+      "--database <url>",
+      "sqlite:///file.db, postgresql://user@host/name, ... (environment: RLCF_ASYNC_DATABASE_URL)",
+    )
+    .option("--log-level <level>", "debug, info, warning or error (environment: RLCF_LOG_LEVEL)")
+    .option("--json", "print exactly one JSON object on stdout") as unknown as Command<[], CommonOptions>;
+}
+
+/** Puts the configuration together, shows logs from its level on, and says what a file has that is not used. */
+export async function configured(options: CommonOptions, flags: FlagValues = {}): Promise<ResolvedConfig> {
+  const resolved = await loadConfig({
+    path: options.config,
+    flags: { "database.url": options.database, "logging.level": options.logLevel, ...flags },
+    env: (name) => Deno.env.get(name),
+  });
+  await showLogs(resolved.config.logging.level);
+  for (const notice of resolved.notices) say(`note: ${notice}`);
+  return resolved;
+}
+
+/**
+ * The store of a configuration. Kysely and a driver are loaded only now, so that `--help` does not wait for them.
+ *
+ * @param ifMissing what to do where SQLite's file does not exist: commands that only read make none
+ */
+export async function openStore(
+  { config }: ResolvedConfig,
+  ifMissing: "create" | "empty" = "create",
+): Promise<RLCFPersistence> {
+  const { createPersistence } = await import("../store/create.ts");
+  return await createPersistence(config.database.url ?? "sqlite://", { poolSize: config.database.poolSize, ifMissing });
+}
+
+/** The configuration as nested JSON in snake_case, with any password masked: for records and for `--dry-run`. */
+export function configToJson(resolved: ResolvedConfig): JsonObject {
+  const json: Record<string, Record<string, unknown>> = {};
+  for (const { key, value } of effectiveConfig(resolved)) {
+    const [section, name] = key.split(".") as [string, string];
+    (json[section] ??= {})[name] = value;
+  }
+  return json;
+}
+
+/** The help text of a setting, for the flag that overrides it. */
+export function helpOf(key: Parameters<typeof settings.get>[0]): string {
+  const setting = settings.get(key)!;
+  return setting.unit === undefined ? setting.help : `${setting.help} (${setting.unit})`;
+}

@@ -1,0 +1,94 @@
+/**
+ * Reading JSON lines of any number without holding them, and refusing lines that are too long.
+ *
+ * @module
+ */
+import { RlcfError } from "../base/errors.ts";
+
+/** Longer lines are refused: a trace with a large embedding has some hundred kilobytes. */
+export const MAX_LINE_BYTES = 32 * 1024 * 1024;
+
+/** One line of a file. */
+export interface Line {
+  /** The file, or `stdin`. */
+  readonly file: string;
+  /** Counted from 1. */
+  readonly number: number;
+  /** The line; null if it was longer than {@link MAX_LINE_BYTES} or no UTF-8. */
+  readonly text: string | null;
+  /** Why text is null. */
+  readonly problem?: string;
+}
+
+/** The lines of a file, or of stdin for `-`. Empty ones are left out. */
+export async function* linesOf(path: string): AsyncGenerator<Line> {
+  const file = path === "-" ? "stdin" : path;
+  const stream = path === "-" ? Deno.stdin.readable : (await open(path)).readable;
+  const decoder = new TextDecoder("utf-8", { fatal: true });
+  let [number, length] = [0, 0];
+  let parts: Uint8Array[] = [];
+  let tooLong = false;
+
+  const take = (): Line | undefined => {
+    number++;
+    const [held, long] = [parts, tooLong];
+    [parts, length, tooLong] = [[], 0, false];
+    if (long) return { file, number, text: null, problem: `the line is longer than ${MAX_LINE_BYTES} bytes` };
+    try {
+      const text = decoder.decode(joined(held)).trim();
+      return text === "" ? undefined : { file, number, text };
+    } catch {
+      return { file, number, text: null, problem: "the line is not UTF-8" };
+    }
+  };
+
+  for await (const chunk of stream) {
+    let start = 0;
+    for (let end = chunk.indexOf(10); end !== -1; end = chunk.indexOf(10, start)) {
+      if (!tooLong) parts.push(chunk.subarray(start, end));
+      const line = take();
+      if (line !== undefined) yield line;
+      start = end + 1;
+    }
+    length += chunk.length - start;
+    if (length > MAX_LINE_BYTES) [tooLong, parts] = [true, []];
+    if (!tooLong && start < chunk.length) parts.push(chunk.slice(start));
+  }
+  if (parts.length > 0 || tooLong) {
+    const line = take();
+    if (line !== undefined) yield line;
+  }
+}
+
+/** The JSON value of a line; throws RlcfError("usage") if it is none. */
+export function parseLine(line: Line): unknown {
+  if (line.text === null) throw new RlcfError("usage", line.problem!);
+  try {
+    return JSON.parse(line.text);
+  } catch (thrown) {
+    throw new RlcfError("usage", `the line is not JSON: ${(thrown as Error).message}`, { cause: thrown });
+  }
+}
+
+async function open(path: string): Promise<Deno.FsFile> {
+  try {
+    const file = await Deno.open(path);
+    if (!(await file.stat()).isDirectory) return file;
+    file.close();
+    throw new Error("found a directory, wanted a file of JSON lines");
+  } catch (thrown) {
+    const cause = thrown instanceof Deno.errors.NotFound ? "there is no such file" : (thrown as Error).message;
+    throw new RlcfError("usage", `cannot read ${path}: ${cause}`, { cause: thrown });
+  }
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  if (parts.length === 1) return parts[0]!;
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let offset = 0;
+  for (const part of parts) {
+    whole.set(part, offset);
+    offset += part.length;
+  }
+  return whole;
+}

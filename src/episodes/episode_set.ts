@@ -1,0 +1,184 @@
+/**
+ * What a log can teach, as columns. An episode is one answered query with the feedback on it; rows that cannot teach
+ * are counted by reason and never touch any statistic.
+ *
+ * Index letters: N episodes, I inputs (embedding entries), E experts.
+ *
+ * @module
+ */
+import type { TrainingRow } from "../store/persistence.ts";
+
+/** Why a feedback row cannot be used. */
+export type SkipReason =
+  /** The trace holds no selection of the gating policy. */
+  | "no_gating_action"
+  /** Neither the gating actions nor the trace hold a query embedding. */
+  | "no_embedding"
+  /** The embedding's length is not the network's input. */
+  | "wrong_dimension"
+  /** The embedding or a number of the log is NaN or infinite. */
+  | "not_finite"
+  /** The trace names an expert that the policy does not have. */
+  | "unknown_expert"
+  /** A soft trace whose weights are all 0. */
+  | "zero_weights"
+  /** The user's authority is 0, so the feedback would weigh nothing. */
+  | "zero_authority";
+
+/** How many feedback rows were left out, by reason. */
+export type SkipCounts = Readonly<Partial<Record<SkipReason, number>>>;
+
+/** Episodes as columns; row i of every column is the same episode. */
+export interface EpisodeSet {
+  /** Number of episodes N. */
+  readonly size: number;
+  /** Length I of an embedding. */
+  readonly inputDim: number;
+  /** Names of the E experts, in the order of every column's second index. */
+  readonly experts: readonly string[];
+  /** [N, I] query embeddings as they were logged. */
+  readonly embeddings: Float32Array;
+  /** [N, E] logged routing weights, normalised to sum 1; one-hot where one expert was drawn. */
+  readonly mixtures: Float32Array;
+  /** [N] probability with which the expert was drawn; 1 for soft traces, which drew nobody. */
+  readonly propensities: Float32Array;
+  /** [N] 1 where one expert was drawn, 0 where several were mixed. */
+  readonly sampled: Uint8Array;
+  /** [N] mean score of the feedback, weighted by authority, in [0, 1]. */
+  readonly rewards: Float64Array;
+  /** [N] summed weight of the feedback (authority, or 1 each). */
+  readonly sampleWeights: Float64Array;
+  /** [N] the query, which decides between training and holdout. */
+  readonly queryIds: readonly string[];
+  /** Feedback rows that make up the episodes; several may share an episode. */
+  readonly feedbackRows: number;
+  /** Feedback rows left out, by reason. */
+  readonly skipped: SkipCounts;
+}
+
+/** What a log is: all drawn, all mixed, some of each, or nothing. */
+export type LogMix = "sampled" | "soft" | "mixed" | "empty";
+
+/** Whether the episodes were drawn or mixed. */
+export function logMixOf(episodes: EpisodeSet): LogMix {
+  const drawn = episodes.sampled.reduce((count, flag) => count + flag, 0);
+  if (episodes.size === 0) return "empty";
+  return drawn === episodes.size ? "sampled" : drawn === 0 ? "soft" : "mixed";
+}
+
+/** How rows become episodes. */
+export interface EpisodeOptions {
+  readonly inputDim: number;
+  readonly experts: readonly string[];
+  /** `authority`: feedback weighs by its user's authority. `none`: all alike. */
+  readonly feedbackWeighting: "authority" | "none";
+}
+
+/**
+ * Collects rows into columns. Several feedback rows on one trace become one episode: their mean reward, weighted by
+ * authority, carrying their summed weight, which leaves the loss as if each were an episode of its own.
+ */
+export class EpisodeSetBuilder {
+  readonly #options: EpisodeOptions;
+  readonly #expertIndex: ReadonlyMap<string, number>;
+  readonly #embeddings: Float32Array;
+  readonly #mixtures: Float32Array;
+  readonly #propensities: Float32Array;
+  readonly #sampled: Uint8Array;
+  readonly #rewardSums: Float64Array;
+  readonly #sampleWeights: Float64Array;
+  readonly #queryIds: string[] = [];
+  readonly #rowOfTrace = new Map<string, number>();
+  readonly #skipped: Partial<Record<SkipReason, number>> = {};
+  #feedbackRows = 0;
+
+  /** @param capacity most episodes that will come; the columns are allocated once */
+  constructor(capacity: number, options: EpisodeOptions) {
+    this.#options = options;
+    this.#expertIndex = new Map(options.experts.map((expert, i) => [expert, i]));
+    this.#embeddings = new Float32Array(capacity * options.inputDim);
+    this.#mixtures = new Float32Array(capacity * options.experts.length);
+    this.#propensities = new Float32Array(capacity);
+    this.#sampled = new Uint8Array(capacity);
+    this.#rewardSums = new Float64Array(capacity);
+    this.#sampleWeights = new Float64Array(capacity);
+  }
+
+  /** Adds a row; returns why it was left out, or undefined. */
+  add(row: TrainingRow): SkipReason | undefined {
+    const weight = this.#options.feedbackWeighting === "authority" ? row.userAuthority : 1;
+    let episode = this.#rowOfTrace.get(row.traceId);
+    if (weight === 0 || episode === undefined) {
+      const reason = weight === 0 ? "zero_authority" : this.#reasonToSkip(row);
+      if (reason !== undefined) {
+        this.#skipped[reason] = (this.#skipped[reason] ?? 0) + 1;
+        return reason;
+      }
+      episode = this.#append(row);
+    }
+    this.#rewardSums[episode]! += weight * row.score;
+    this.#sampleWeights[episode]! += weight;
+    this.#feedbackRows++;
+    return undefined;
+  }
+
+  /** The columns so far, as views that share the builder's memory. */
+  build(): EpisodeSet {
+    const size = this.#queryIds.length;
+    const { inputDim, experts } = this.#options;
+    const sampleWeights = this.#sampleWeights.subarray(0, size);
+    return {
+      size,
+      inputDim,
+      experts,
+      embeddings: this.#embeddings.subarray(0, size * inputDim),
+      mixtures: this.#mixtures.subarray(0, size * experts.length),
+      propensities: this.#propensities.subarray(0, size),
+      sampled: this.#sampled.subarray(0, size),
+      rewards: this.#rewardSums.subarray(0, size).map((sum, i) => sum / sampleWeights[i]!),
+      sampleWeights,
+      queryIds: this.#queryIds,
+      feedbackRows: this.#feedbackRows,
+      skipped: { ...this.#skipped },
+    };
+  }
+
+  #reasonToSkip(row: TrainingRow): SkipReason | undefined {
+    if (row.logKind === "none") return "no_gating_action";
+    if (row.embedding === null) return "no_embedding";
+    if (row.embedding.length !== this.#options.inputDim) return "wrong_dimension";
+    if (!row.embedding.every(Number.isFinite) || !Number.isFinite(row.score)) return "not_finite";
+    let mass = 0;
+    for (const expert in row.gatingWeights) {
+      if (!this.#expertIndex.has(expert)) return "unknown_expert";
+      mass += row.gatingWeights[expert]!;
+    }
+    if (row.logKind === "soft") {
+      if (!Number.isFinite(mass)) return "not_finite";
+      if (mass === 0) return "zero_weights";
+    } else if (!Number.isFinite(row.gatingLogProb)) return "not_finite";
+    return undefined;
+  }
+
+  #append(row: TrainingRow): number {
+    const episode = this.#queryIds.length;
+    const { inputDim, experts } = this.#options;
+    this.#embeddings.set(row.embedding!, episode * inputDim);
+    const mixture = this.#mixtures.subarray(episode * experts.length, (episode + 1) * experts.length);
+    if (row.logKind === "sampled") {
+      for (const expert in row.gatingWeights) mixture[this.#expertIndex.get(expert)!] = 1;
+      this.#propensities[episode] = Math.exp(row.gatingLogProb!);
+      this.#sampled[episode] = 1;
+    } else {
+      let mass = 0;
+      for (const expert in row.gatingWeights) mass += row.gatingWeights[expert]!;
+      for (const expert in row.gatingWeights) {
+        mixture[this.#expertIndex.get(expert)!] = row.gatingWeights[expert]! / mass;
+      }
+      this.#propensities[episode] = 1;
+    }
+    this.#queryIds.push(row.queryId);
+    this.#rowOfTrace.set(row.traceId, episode);
+    return episode;
+  }
+}

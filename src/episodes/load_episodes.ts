@@ -1,0 +1,27 @@
+/**
+ * Reads the feedback of a window from the store into an {@link EpisodeSet}.
+ *
+ * @module
+ */
+import type { Scoring } from "../feedback/scoring.ts";
+import type { RLCFPersistence, TrainingWindow } from "../store/persistence.ts";
+import { type EpisodeOptions, type EpisodeSet, EpisodeSetBuilder } from "./episode_set.ts";
+
+/** Reads a window page by page; the embeddings land in their final place and are held once. */
+export async function loadEpisodes(
+  store: RLCFPersistence,
+  window: TrainingWindow,
+  options: EpisodeOptions & { readonly scoring: Scoring },
+): Promise<EpisodeSet> {
+  const builder = new EpisodeSetBuilder(await store.countTrainingRows(window), options);
+  // The stored score is the `given` one; MERL-T's rule needs the numbers themselves.
+  const withFeedback = options.scoring === "merlt";
+  for await (const page of store.readTrainingRows(window, { withFeedback })) {
+    for (const row of page) {
+      builder.add(
+        row.feedback === undefined ? row : { ...row, score: row.feedback.overallScore({ scoring: "merlt" }) },
+      );
+    }
+  }
+  return builder.build();
+}

@@ -1,0 +1,71 @@
+/**
+ * The library's public face: records, the policy, its trainer, and the store.
+ *
+ * @module
+ */
+export { type ErrorCode, RlcfError } from "./base/errors.ts";
+export type { JsonObject } from "./base/check.ts";
+export { type Action, ACTION_TYPES, type ActionJson } from "./trace/action.ts";
+export {
+  ExecutionTrace,
+  type ExecutionTraceJson,
+  type ExecutionTraceSummary,
+  type Recorded,
+} from "./trace/execution_trace.ts";
+export { computeBaseline, computeReturns, mergeTraces } from "./trace/collections.ts";
+export { type GatingDecision, gatingDecision, type LogKind } from "./trace/gating_decision.ts";
+export {
+  type LevelFeedback,
+  type LevelName,
+  type LevelScores,
+  type ReasoningFeedback,
+  type RetrievalFeedback,
+  type SynthesisFeedback,
+} from "./feedback/levels.ts";
+export {
+  MultilevelFeedback,
+  type MultilevelFeedbackInit,
+  type MultilevelFeedbackJson,
+} from "./feedback/multilevel_feedback.ts";
+export { aggregateFeedback, feedbackFromRating } from "./feedback/factories.ts";
+export type { LevelWeights, Scoring } from "./feedback/scoring.ts";
+export {
+  GatingPolicy,
+  type GatingPolicyOptions,
+  type Routing,
+  type SampledExpert,
+  type SampleOptions,
+} from "./policy/gating_policy.ts";
+export type { StateDict, StateTensor } from "./policy/state_dict.ts";
+export {
+  type SingleStepConfig,
+  SingleStepTrainer,
+  type TrainerState,
+  type TrainerStats,
+  type UpdateMetrics,
+} from "./train/single_step_trainer.ts";
+export type { BaselineState } from "./train/baseline.ts";
+export type { Objective, ObjectiveChoice } from "./train/objective.ts";
+export type { BackendName, NetworkShape, PolicyEngine } from "./engine/engine.ts";
+export { type BackendStatus, listBackends } from "./engine/create.ts";
+export { createPersistence, type PersistenceOptions } from "./store/create.ts";
+export type {
+  FeedbackContext,
+  IngestCounts,
+  IngestRecord,
+  Lease,
+  LeaseHolder,
+  NewPolicyCheckpoint,
+  PolicyActivation,
+  PolicyCheckpoint,
+  RLCFPersistence,
+  SessionOutcome,
+  SessionStatus,
+  TraceContext,
+  TrainingDataFilter,
+  TrainingPair,
+  TrainingRow,
+  TrainingSession,
+  TrainingStats,
+  TrainingWindow,
+} from "./store/persistence.ts";

@@ -1,0 +1,62 @@
+/**
+ * A stored version as a policy that can route.
+ *
+ * @module
+ */
+import { messageOf, RlcfError } from "../base/errors.ts";
+import { loadCheckpoint } from "../checkpoint/load.ts";
+import type { BackendName } from "../engine/engine.ts";
+import { GatingPolicy } from "../policy/gating_policy.ts";
+import type { PolicyCheckpoint, RLCFPersistence } from "../store/persistence.ts";
+import { type SavedPolicy, unpackPolicy } from "./saved_policy.ts";
+
+/** A stored version and what its checkpoint holds. */
+export interface StoredPolicy {
+  readonly checkpoint: PolicyCheckpoint;
+  readonly saved: SavedPolicy;
+}
+
+/** Reads the checkpoint of a row and verifies its hashes. */
+export async function readStoredPolicy(checkpoint: PolicyCheckpoint, root: string): Promise<StoredPolicy> {
+  if (checkpoint.stateDictPath === null) {
+    throw new RlcfError("checkpoint", `Policy checkpoint not found: ${checkpoint.version} has no files on record`);
+  }
+  const loaded = await loadCheckpoint(root, checkpoint.stateDictPath, checkpoint.manifestSha256 ?? undefined);
+  return { checkpoint, saved: unpackPolicy(loaded) };
+}
+
+/** The version asked for, or the active one. Throws RlcfError("checkpoint") if there is none. */
+export async function findStoredPolicy(
+  store: RLCFPersistence,
+  root: string,
+  policyType: string,
+  version?: string,
+): Promise<StoredPolicy> {
+  const checkpoint = version === undefined
+    ? await store.getActivePolicy(policyType)
+    : await store.getPolicyCheckpoint(version, policyType);
+  if (checkpoint === null) {
+    const wanted = version === undefined
+      ? `no ${policyType} policy is active`
+      : `${policyType} has no version ${version}`;
+    throw new RlcfError("checkpoint", `Policy checkpoint not found: ${wanted} in ${store.location}`, {
+      hint: version === undefined
+        ? "Train one (rlcf train), or make a stored version active: rlcf policy list, rlcf policy activate VERSION"
+        : "rlcf policy list shows the versions that there are.",
+    });
+  }
+  return await readStoredPolicy(checkpoint, root);
+}
+
+/** A policy with the stored weights and moments, on the backend asked for. */
+export async function openPolicy(saved: SavedPolicy, backend: BackendName | "auto"): Promise<GatingPolicy> {
+  const { inputDim, hiddenDim, inputScale } = saved.shape;
+  const policy = await GatingPolicy.create({ inputDim, hiddenDim, inputScale, experts: saved.experts, backend });
+  try {
+    await policy.engine.load(saved.state);
+    return policy;
+  } catch (thrown) {
+    await policy.close();
+    throw new RlcfError("checkpoint", `cannot load the stored weights: ${messageOf(thrown)}`, { cause: thrown });
+  }
+}

@@ -1,0 +1,155 @@
+/**
+ * The passes of a session: steps in portions, progress, periodic versions, and an orderly stop.
+ *
+ * @module
+ */
+import type { JsonObject } from "../base/check.ts";
+import { RlcfError } from "../base/errors.ts";
+import { periodicVersion } from "../checkpoint/version.ts";
+import type { Config } from "../config/schema.ts";
+import { episodesDigest } from "../episodes/digest.ts";
+import type { SingleStepTrainer } from "../train/single_step_trainer.ts";
+import { type RunCursor, TrainingRun } from "../train/training_run.ts";
+import type { TrainProgress } from "./report.ts";
+import { runToJson } from "./resume.ts";
+import type { TrainingLog } from "./training_log.ts";
+import { publishVersion, removeExpired, type SessionContext } from "./versions.ts";
+
+/** Steps are sent to the engine in portions of about this long, so that progress and signals get their turn. */
+const PORTION_MS = 400;
+
+/** What the passes left behind. */
+export interface Trained {
+  readonly metrics: JsonObject;
+  readonly visited: number;
+  readonly updates: number;
+  readonly episodesPerSecond: number;
+}
+
+/** The passes over the training rows, with a periodic version every `save_frequency` episodes. */
+export async function trainPasses(parts: {
+  context: SessionContext;
+  config: Config;
+  trainingLog: TrainingLog;
+  trainer: SingleStepTrainer;
+  /** The final version that the passes work towards. */
+  version: string;
+  /** Where to go on; at the beginning by default. */
+  cursor?: RunCursor | undefined;
+  signal?: AbortSignal | undefined;
+  onProgress?: ((progress: TrainProgress) => void) | undefined;
+}): Promise<Trained> {
+  const { context, config, trainingLog, trainer, version, cursor, signal, onProgress } = parts;
+  const { epochs, batchSize, seed } = config.training;
+  const { objective } = trainingLog.objective;
+  const digest = episodesDigest(trainingLog.episodes);
+  const run = await TrainingRun.start({
+    trainer,
+    episodes: trainingLog.episodes,
+    trainingRows: trainingLog.split.training,
+    objective,
+    epochs,
+    batchSize,
+    seed,
+    cursor,
+  });
+
+  const pace = new Pace(batchSize);
+  const updatesBefore = trainer.getStats().numUpdates;
+  let saved = run.visited;
+  let latest: JsonObject = {};
+  const save = async (): Promise<void> => {
+    if (saved === run.visited) return;
+    saved = run.visited;
+    const metrics = { ...latest, ...trainerMetrics(trainer) };
+    await publishVersion(context, {
+      version: periodicVersion(version, saved),
+      trainer,
+      metrics,
+      episodes: saved,
+      run: runToJson({ cursor: run.cursor, window: trainingLog.window, version, digest }),
+    });
+    await removeExpired(context, config.checkpoint.keepLastN);
+  };
+
+  while (!run.done) {
+    const untilSave = config.checkpoint.saveFrequency - (run.visited % config.checkpoint.saveFrequency);
+    const before = run.visited;
+    const metrics = await pace.measure(
+      () => run.advance(Math.min(pace.portion, untilSave)),
+      () => run.visited - before,
+    );
+    latest = lastStep(metrics);
+    onProgress?.({
+      version,
+      episodes: run.visited,
+      total: run.total,
+      reward: trainer.getStats().baseline,
+      entropy: metrics.entropy.at(-1)!,
+      loss: metrics.loss.at(-1)!,
+      episodesPerSecond: pace.episodesPerSecond,
+    });
+    // Engines on the CPU never wait for anything: without this no timer and no signal would get its turn.
+    await new Promise((resolve) => setTimeout(resolve));
+    if (signal?.aborted === true && !run.done) {
+      await save();
+      throw new RlcfError(
+        "interrupted",
+        `training of ${version} was interrupted after ${run.visited} of ${run.total} episodes`,
+        {
+          hint: `The state is saved as ${
+            periodicVersion(version, run.visited)
+          }; rlcf train --resume goes on from there.`,
+        },
+      );
+    }
+    const crossed = Math.floor(run.visited / config.checkpoint.saveFrequency) >
+      Math.floor(before / config.checkpoint.saveFrequency);
+    if (crossed && !run.done) await save();
+  }
+  return {
+    metrics: { objective, epochs, ...latest, ...trainerMetrics(trainer) },
+    visited: run.visited,
+    updates: trainer.getStats().numUpdates - updatesBefore,
+    episodesPerSecond: pace.episodesPerSecond,
+  };
+}
+
+function lastStep(metrics: { loss: Float32Array; entropy: Float32Array; gradNorm: Float32Array }): JsonObject {
+  return { loss: metrics.loss.at(-1)!, entropy: metrics.entropy.at(-1)!, grad_norm: metrics.gradNorm.at(-1)! };
+}
+
+function trainerMetrics(trainer: SingleStepTrainer): JsonObject {
+  const { baseline, rewardStd, numUpdates } = trainer.getStats();
+  return { baseline, reward_std: rewardStd, num_updates: numUpdates };
+}
+
+/** How many episodes to send at a time, learned from how long the last ones took. */
+class Pace {
+  readonly #batchSize: number;
+  #episodes = 0;
+  #milliseconds = 0;
+  /** Episodes of the next portion. */
+  portion: number;
+
+  constructor(batchSize: number) {
+    this.#batchSize = batchSize;
+    this.portion = batchSize;
+  }
+
+  get episodesPerSecond(): number {
+    return this.#milliseconds === 0 ? 0 : 1000 * this.#episodes / this.#milliseconds;
+  }
+
+  async measure<T>(work: () => Promise<T>, visited: () => number): Promise<T> {
+    const started = performance.now();
+    const result = await work();
+    const elapsed = performance.now() - started;
+    this.#milliseconds += elapsed;
+    this.#episodes += visited();
+    const fitting = visited() * PORTION_MS / Math.max(elapsed, 0.1);
+    // At most doubled, so that one lucky measurement does not block the process for long.
+    this.portion = Math.max(this.#batchSize, Math.min(2 * this.portion, fitting));
+    return result;
+  }
+}

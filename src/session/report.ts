@@ -1,0 +1,71 @@
+/**
+ * What a training session tells when it is over. The field names are those of `train --json`.
+ *
+ * @module
+ */
+import type { JsonObject } from "../base/check.ts";
+import type { SkipCounts } from "../episodes/episode_set.ts";
+import type { ValueEstimate } from "../evaluate/estimators.ts";
+
+/** What the holdout says about the new policy. */
+export interface EvaluationReport {
+  /** Episodes held out. */
+  readonly holdout: number;
+  /** Mean logged reward on them: what the logging policies earned. */
+  readonly logged_value: number | null;
+  /** The new policy. */
+  readonly candidate: ValueEstimate | null;
+  /** The policy that was active before. */
+  readonly active: ValueEstimate | null;
+  readonly active_version: string | null;
+}
+
+/** The result of a completed session. */
+export interface TrainReport {
+  readonly status: "completed";
+  readonly policy_type: string;
+  readonly version: string;
+  readonly parent_version: string | null;
+  readonly activated: boolean;
+  /** One plain sentence. */
+  readonly activation_reason: string;
+  readonly session_id: string;
+  readonly backend: string;
+  readonly device: string;
+  readonly checkpoint: { readonly path: string; readonly sha256: string };
+  readonly episodes: {
+    /** Feedback rows in the window, usable or not. */
+    readonly available: number;
+    /** Episodes trained on. */
+    readonly trained: number;
+    /** Episodes held out. */
+    readonly holdout: number;
+    /** Feedback rows left out, by reason. */
+    readonly skipped: SkipCounts;
+  };
+  /** Optimizer steps of this session. */
+  readonly updates: number;
+  readonly metrics: JsonObject;
+  readonly evaluation: EvaluationReport;
+  readonly throughput: {
+    readonly load_rows_per_s: number;
+    readonly train_episodes_per_s: number;
+    readonly wall_s: number;
+  };
+}
+
+/** How far a session is; told after every few steps. */
+export interface TrainProgress {
+  /** The version that is being trained. */
+  readonly version: string;
+  /** Episodes visited, over all passes. */
+  readonly episodes: number;
+  /** Episodes to visit. */
+  readonly total: number;
+  /** Moving mean of the rewards. */
+  readonly reward: number;
+  /** Mean entropy of the latest steps in nats. */
+  readonly entropy: number;
+  readonly loss: number;
+  readonly episodesPerSecond: number;
+}

@@ -1,0 +1,115 @@
+/**
+ * Taking up an interrupted run where it stopped.
+ *
+ * @module
+ */
+import { expectNumber, expectObject, expectText, type JsonObject } from "../base/check.ts";
+import { RlcfError } from "../base/errors.ts";
+import { isPeriodic } from "../checkpoint/version.ts";
+import { episodesDigest } from "../episodes/digest.ts";
+import type { EpisodeSet } from "../episodes/episode_set.ts";
+import type { RLCFPersistence, TrainingWindow } from "../store/persistence.ts";
+import type { RunCursor } from "../train/training_run.ts";
+import { readStoredPolicy } from "./open_policy.ts";
+import type { SavedPolicy } from "./saved_policy.ts";
+
+/** What a periodic version remembers about its run. */
+export interface SavedRun {
+  readonly cursor: RunCursor;
+  readonly window: TrainingWindow;
+  /** The final version that the run works towards. */
+  readonly version: string;
+  /** Fingerprint of the episodes. */
+  readonly digest: string;
+}
+
+/** Where an interrupted run goes on. */
+export interface ResumePoint extends SavedRun {
+  readonly saved: SavedPolicy;
+  readonly parentVersion: string | null;
+}
+
+/** Sections of the configuration that decide the result of a run. */
+const DECISIVE_SECTIONS: readonly string[] = ["training", "gating_policy", "evaluation"];
+
+/** A run as JSON for the trainer's file. */
+export function runToJson({ cursor, window, version, digest }: SavedRun): JsonObject {
+  return {
+    version,
+    epoch: cursor.epoch,
+    position: cursor.position,
+    episodes_digest: digest,
+    since: window.since,
+    until: window.until,
+    max_feedback: window.maxFeedback,
+    policy_version: window.policyVersion ?? null,
+  };
+}
+
+/**
+ * The newest periodic version of the latest session, if that session did not complete.
+ *
+ * @param configJson the configuration in force; it must be the run's own
+ * @throws RlcfError `usage` if there is nothing to take up or the settings differ; `checkpoint` if the version is broken
+ */
+export async function findResumePoint(
+  store: RLCFPersistence,
+  root: string,
+  policyType: string,
+  configJson: JsonObject,
+): Promise<ResumePoint> {
+  const [session] = await store.listTrainingSessions(policyType, 1);
+  if (session === undefined || session.status === "completed") {
+    const found = session === undefined ? "there was no session yet" : "the latest session completed";
+    throw new RlcfError("usage", `cannot resume: ${found}`, { hint: "Leave out --resume to start a new session." });
+  }
+  const row = (await store.listPolicyCheckpoints(policyType))
+    .find(({ version, trainingSessionId }) => trainingSessionId === session.id && isPeriodic(version));
+  if (row === undefined) {
+    throw new RlcfError("usage", `cannot resume: the session of ${session.startedAt} ended before its first save`, {
+      hint: "Leave out --resume to start a new session.",
+    });
+  }
+  requireSameSettings(row.config, configJson, row.version);
+  const { saved } = await readStoredPolicy(row, root);
+  return { ...savedRunFrom(saved.run), saved, parentVersion: row.parentVersion };
+}
+
+/** Throws unless the window still holds the episodes that the run was trained on. */
+export function checkSameLog(point: ResumePoint, episodes: EpisodeSet): void {
+  if (episodesDigest(episodes) === point.digest) return;
+  throw new RlcfError("usage", `cannot resume ${point.version}: the log of its window has changed since it started`, {
+    hint: "Feedback of that time was added or removed, so the run cannot go on bit for bit. Start a new session.",
+  });
+}
+
+function savedRunFrom(json: JsonObject): SavedRun {
+  const policyVersion = json.policy_version;
+  return {
+    version: expectText(json.version, "run.version"),
+    cursor: {
+      epoch: expectNumber(json.epoch, "run.epoch", 0),
+      position: expectNumber(json.position, "run.position", 0),
+    },
+    digest: expectText(json.episodes_digest, "run.episodes_digest"),
+    window: {
+      since: json.since === null ? null : expectText(json.since, "run.since"),
+      until: expectText(json.until, "run.until"),
+      maxFeedback: expectNumber(json.max_feedback, "run.max_feedback", 1),
+      ...(policyVersion === null ? {} : { policyVersion: expectText(policyVersion, "run.policy_version") }),
+    },
+  };
+}
+
+function requireSameSettings(recorded: JsonObject, current: JsonObject, version: string): void {
+  for (const name of DECISIVE_SECTIONS) {
+    const [then, now] = [expectObject(recorded[name], `config.${name}`), expectObject(current[name], name)];
+    for (const key of new Set([...Object.keys(then), ...Object.keys(now)])) {
+      const [found, wanted] = [JSON.stringify(now[key]), JSON.stringify(then[key])];
+      if (found === wanted) continue;
+      throw new RlcfError("usage", `cannot resume ${version}: ${name}.${key} is ${found}, but the run has ${wanted}`, {
+        hint: "Give the run's own settings, or leave out --resume to start a new session.",
+      });
+    }
+  }
+}

@@ -1,0 +1,142 @@
+/**
+ * Between a policy in an engine and its checkpoint on disk.
+ *
+ * @module
+ */
+import { expectArray, expectNumber, expectObject, expectText, type JsonObject } from "../base/check.ts";
+import { RlcfError } from "../base/errors.ts";
+import type { LoadedCheckpoint, TrainerState as SavedTrainer } from "../checkpoint/checkpoint.ts";
+import type { TensorMap } from "../checkpoint/safetensors.ts";
+import type { NetworkShape, TrainingState } from "../engine/engine.ts";
+import { layersOf } from "../engine/network.ts";
+import { exportStateDict, fromStateDict, importStateDict, toStateDict } from "../policy/state_dict.ts";
+import type { BaselineState } from "../train/baseline.ts";
+import type { TrainerState } from "../train/single_step_trainer.ts";
+
+/** A policy network as it is described in a manifest. */
+export interface SavedNetwork {
+  readonly shape: NetworkShape;
+  /** Names of the outputs. */
+  readonly experts: readonly string[];
+}
+
+/** Everything that a checkpoint keeps of a training run, read back. */
+export interface SavedPolicy extends SavedNetwork {
+  readonly state: TrainingState;
+  readonly trainer: TrainerState;
+  /** What the run needs to be taken up again; empty in a final version. */
+  readonly run: JsonObject;
+}
+
+/** A network as JSON for the manifest. */
+export function networkToJson({ shape, experts }: SavedNetwork): JsonObject {
+  return { input_dim: shape.inputDim, hidden_dim: shape.hiddenDim, input_scale: shape.inputScale, experts };
+}
+
+/** The tensors and the JSON of both files of a checkpoint. */
+export function packPolicy(
+  state: TrainingState,
+  trainer: TrainerState,
+  run: JsonObject,
+): { policy: TensorMap; trainer: SavedTrainer } {
+  const { shape } = state;
+  const moments = {
+    ...prefixed("first_moment.", toStateDict(shape, state.firstMoments)),
+    ...prefixed("second_moment.", toStateDict(shape, state.secondMoments)),
+  };
+  return {
+    policy: exportStateDict(state),
+    trainer: {
+      tensors: foldsExactly(shape) ? moments : { ...moments, ...unscaledFirstWeight(state) },
+      state: {
+        step: state.step,
+        num_updates: trainer.numUpdates,
+        baseline: trainer.baseline,
+        reward_std: trainer.rewardStd,
+        reward_window: trainer.rewardWindow,
+        run,
+      },
+    },
+  };
+}
+
+/** Reads a verified checkpoint. Throws RlcfError("checkpoint") if its parts do not fit together. */
+export function unpackPolicy(checkpoint: LoadedCheckpoint): SavedPolicy {
+  try {
+    const network = networkFromJson(checkpoint.manifest.network);
+    const saved = checkpoint.trainer.state;
+    return {
+      ...network,
+      state: stateFrom(network.shape, checkpoint, expectNumber(saved.step, "step", 0)),
+      trainer: { ...baselineFrom(saved), numUpdates: expectNumber(saved.num_updates, "num_updates", 0) },
+      run: expectObject(saved.run, "run"),
+    };
+  } catch (thrown) {
+    if (!(thrown instanceof RlcfError)) throw thrown;
+    throw new RlcfError("checkpoint", `cannot use policy checkpoint ${checkpoint.path}: ${thrown.message}`, {
+      cause: thrown,
+    });
+  }
+}
+
+function networkFromJson(json: JsonObject): SavedNetwork {
+  const experts = expectArray(json.experts, "network.experts").map((name, i) =>
+    expectText(name, `network.experts[${i}]`)
+  );
+  return {
+    experts,
+    shape: {
+      inputDim: expectNumber(json.input_dim, "network.input_dim", 1, 65536),
+      hiddenDim: expectNumber(json.hidden_dim, "network.hidden_dim", 0, 65536),
+      outputs: experts.length,
+      inputScale: expectNumber(json.input_scale, "network.input_scale"),
+    },
+  };
+}
+
+function stateFrom(shape: NetworkShape, checkpoint: LoadedCheckpoint, step: number): TrainingState {
+  const state = importStateDict(shape, checkpoint.policy);
+  const { tensors } = checkpoint.trainer;
+  const unscaled = tensors[UNSCALED];
+  if (unscaled !== undefined) state.parameters.set(unscaled.data, layersOf(shape)[0]!.weightOffset);
+  return {
+    shape,
+    parameters: state.parameters,
+    firstMoments: fromStateDict(shape, withPrefix("first_moment.", tensors)),
+    secondMoments: fromStateDict(shape, withPrefix("second_moment.", tensors)),
+    step,
+  };
+}
+
+function baselineFrom(saved: JsonObject): BaselineState {
+  return {
+    baseline: expectNumber(saved.baseline, "baseline"),
+    rewardStd: expectNumber(saved.reward_std, "reward_std", 0),
+    rewardWindow: expectArray(saved.reward_window, "reward_window")
+      .map((reward, i) => expectNumber(reward, `reward_window[${i}]`)),
+  };
+}
+
+/** The first layer before the input scale was folded in; kept only where folding rounds. */
+const UNSCALED = "unscaled.0.weight";
+
+/** Whether multiplying by the input scale and dividing again gives every float32 back: powers of two do. */
+function foldsExactly(shape: NetworkShape): boolean {
+  return Number.isInteger(Math.log2(shape.inputScale));
+}
+
+function unscaledFirstWeight({ shape, parameters }: TrainingState): TensorMap {
+  return { [UNSCALED]: toStateDict(shape, parameters)["0.weight"]! };
+}
+
+function prefixed(prefix: string, tensors: TensorMap): TensorMap {
+  return Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [prefix + name, tensor]));
+}
+
+function withPrefix(prefix: string, tensors: TensorMap): TensorMap {
+  return Object.fromEntries(
+    Object.entries(tensors)
+      .filter(([name]) => name.startsWith(prefix))
+      .map(([name, tensor]) => [name.slice(prefix.length), tensor]),
+  );
+}

@@ -1,0 +1,231 @@
+/**
+ * A training session, from the lease to the activation. Read {@link trainSession} first: it is the whole story.
+ *
+ * @module
+ */
+import { getLogger } from "@logtape/logtape";
+import { messageOf, RlcfError } from "../base/errors.ts";
+import type { JsonObject } from "../base/check.ts";
+import { sweepTemporaries } from "../checkpoint/retention.ts";
+import type { Config } from "../config/schema.ts";
+import { decide, type Verdict } from "../evaluate/gate.ts";
+import type { RLCFPersistence } from "../store/persistence.ts";
+import { type Contestant, evaluateOnHoldout, routeHoldout } from "./holdout_evaluation.ts";
+import type { TrainProgress, TrainReport } from "./report.ts";
+import { type Trained, trainPasses } from "./passes.ts";
+import { checkSameLog, findResumePoint } from "./resume.ts";
+import { type StartingPoint, startingPoint } from "./starting_point.ts";
+import { readTrainingLog, requireEnough, type TrainingLog, windowOf } from "./training_log.ts";
+import { nextVersion, type PublishedVersion, publishVersion, removeExpired, type SessionContext } from "./versions.ts";
+
+const log = getLogger(["rlcf", "session"]);
+
+/** The policy type that a session of this file trains. */
+export const GATING = "gating";
+
+/** Temporary directories older than this belong to nobody. */
+const SWEEP_AFTER_MS = 60 * 60 * 1000;
+
+/** What a session needs. */
+export interface TrainRequest {
+  readonly store: RLCFPersistence;
+  readonly config: Config;
+  /** The configuration as JSON in snake_case without secrets, for the records. */
+  readonly configJson: JsonObject;
+  /** Train only on traces that this version routed. */
+  readonly policyVersion?: string | undefined;
+  /** Take up the latest interrupted session instead of starting a new one. */
+  readonly resume?: boolean | undefined;
+  /** Aborted to stop after the current step, with the state saved. */
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: TrainProgress) => void) | undefined;
+}
+
+/**
+ * Trains a new version of the gating policy, judges it and, if the rule allows, makes it active.
+ *
+ * @throws RlcfError `lease_held`, `not_enough_data` (nothing was written), `interrupted` (the state was saved), or what
+ * the database, the checkpoint directory or the backend reports
+ */
+export async function trainSession(request: TrainRequest): Promise<TrainReport> {
+  const { store, config } = request;
+  const startedAt = performance.now();
+  const root = config.checkpoint.directory;
+  await using lease = await store.acquireLease(GATING);
+
+  const resumed = request.resume === true ? await findResumePoint(store, root, GATING, request.configJson) : undefined;
+  const window = resumed?.window ?? windowOf(config, new Date(), request.policyVersion);
+  const trainingLog = await readTrainingLog(store, config, window);
+  requireEnough(trainingLog, config, store.location);
+  if (resumed !== undefined) checkSameLog(resumed, trainingLog.episodes);
+
+  await sweepTemporaries(root, SWEEP_AFTER_MS);
+  await using start = await startingPoint(store, config, GATING, resumed);
+  const version = resumed?.version ?? await nextVersion(store, root, GATING, start.parentVersion);
+  // The active policy is judged before training moves the weights that it may share with the new one.
+  const active = await start.routeActive(trainingLog.episodes, trainingLog.split.holdout);
+
+  const sessionId = await openSession(request, start);
+  try {
+    const context: SessionContext = {
+      store,
+      root,
+      policyType: GATING,
+      sessionId,
+      parentVersion: start.parentVersion,
+      config: request.configJson,
+    };
+    announce(version, trainingLog, start);
+    const trained = await trainPasses({
+      context,
+      config,
+      trainingLog,
+      trainer: start.trainer,
+      version,
+      cursor: resumed?.cursor,
+      signal: request.signal,
+      onProgress: request.onProgress,
+    });
+    const { verdict, evaluation } = await judge(config, trainingLog, start, active);
+
+    await lease.assertHeld();
+    const metrics = { ...trained.metrics, evaluation, activation_reason: verdict.reason };
+    const checkpoint = await publishVersion(context, {
+      version,
+      trainer: start.trainer,
+      metrics,
+      episodes: trained.visited,
+      run: {},
+    });
+    const activated = verdict.activate && await store.activatePolicy(version, GATING, { reason: verdict.reason });
+    await removeExpired(context, config.checkpoint.keepLastN);
+    await store.completeTrainingSession(sessionId, {
+      policyVersionTo: version,
+      numTraces: trainingLog.split.training.length,
+      numFeedback: trainingLog.episodes.feedbackRows,
+      metrics,
+    });
+    return report({
+      request,
+      trainingLog,
+      start,
+      version,
+      sessionId,
+      checkpoint,
+      activated,
+      verdict,
+      evaluation,
+      trained,
+      startedAt,
+    });
+  } catch (thrown) {
+    await closeFailedSession(store, sessionId, thrown);
+    throw thrown;
+  }
+}
+
+/** Judges the trained policy against the active one on the holdout. */
+async function judge(
+  config: Config,
+  trainingLog: TrainingLog,
+  start: StartingPoint,
+  active: Contestant | null,
+): Promise<{ verdict: Verdict; evaluation: TrainReport["evaluation"] }> {
+  const { episodes, split } = trainingLog;
+  const candidate = await routeHoldout(start.policy, episodes, split.holdout);
+  const evaluation = evaluateOnHoldout(episodes, split.holdout, candidate, active);
+  const verdict = decide(config.checkpoint.activate, {
+    candidate: evaluation.candidate,
+    active: evaluation.active,
+    activeVersion: start.activeVersion,
+    logged: evaluation.logged_value,
+  });
+  return { verdict, evaluation };
+}
+
+async function openSession(request: TrainRequest, start: StartingPoint): Promise<string> {
+  const { store } = request;
+  // The lease is ours, so whoever left a session running is dead.
+  for (const session of await store.listTrainingSessions(GATING)) {
+    if (session.status !== "running") continue;
+    await store.failTrainingSession(session.id, "the process ended without closing the session");
+    log.warn("session {id} of {startedAt} was left running by a process that ended; marked as failed", {
+      id: session.id,
+      startedAt: session.startedAt,
+    });
+  }
+  return await store.startTrainingSession(GATING, {
+    policyVersionFrom: start.parentVersion,
+    config: request.configJson,
+  });
+}
+
+async function closeFailedSession(store: RLCFPersistence, sessionId: string, thrown: unknown): Promise<void> {
+  const interrupted = thrown instanceof RlcfError && thrown.code === "interrupted";
+  try {
+    await store.failTrainingSession(sessionId, messageOf(thrown), { status: interrupted ? "interrupted" : "failed" });
+  } catch (second) {
+    // The first failure is the one that matters to the user.
+    log.error("could not mark session {sessionId} as failed: {cause}", { sessionId, cause: messageOf(second) });
+  }
+}
+
+function announce(version: string, trainingLog: TrainingLog, start: StartingPoint): void {
+  const { engine, backendReason } = start.policy;
+  log.info("training {version} from {parent} on {backend} ({device}): {reason}", {
+    version,
+    parent: start.parentVersion ?? "fresh weights",
+    backend: engine.backend,
+    device: engine.device,
+    reason: backendReason,
+  });
+  log.info("{training} episodes to train on, {holdout} held out; objective {objective}: {reason}", {
+    training: trainingLog.split.training.length,
+    holdout: trainingLog.split.holdout.length,
+    objective: trainingLog.objective.objective,
+    reason: trainingLog.objective.reason,
+  });
+}
+
+function report(parts: {
+  request: TrainRequest;
+  trainingLog: TrainingLog;
+  start: StartingPoint;
+  version: string;
+  sessionId: string;
+  checkpoint: PublishedVersion;
+  activated: boolean;
+  verdict: Verdict;
+  evaluation: TrainReport["evaluation"];
+  trained: Trained;
+  startedAt: number;
+}): TrainReport {
+  const { trainingLog, start, trained } = parts;
+  const { backend, device } = start.policy.engine;
+  return {
+    status: "completed",
+    policy_type: GATING,
+    version: parts.version,
+    parent_version: start.parentVersion,
+    activated: parts.activated,
+    activation_reason: parts.verdict.reason,
+    session_id: parts.sessionId,
+    backend,
+    device,
+    checkpoint: parts.checkpoint,
+    episodes: {
+      available: trainingLog.available,
+      trained: trainingLog.split.training.length,
+      holdout: trainingLog.split.holdout.length,
+      skipped: trainingLog.episodes.skipped,
+    },
+    updates: trained.updates,
+    metrics: trained.metrics,
+    evaluation: parts.evaluation,
+    throughput: {
+      load_rows_per_s: trainingLog.rowsPerSecond,
+      train_episodes_per_s: trained.episodesPerSecond,
+      wall_s: (performance.now() - parts.startedAt) / 1000,
+    },
+  };
+}

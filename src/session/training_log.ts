@@ -1,0 +1,89 @@
+/**
+ * The part of the log that a session trains on.
+ *
+ * @module
+ */
+import { RlcfError } from "../base/errors.ts";
+import type { Config } from "../config/schema.ts";
+import { type EpisodeSet, type LogMix, logMixOf } from "../episodes/episode_set.ts";
+import { type HoldoutSplit, splitHoldout } from "../episodes/holdout.ts";
+import { loadEpisodes } from "../episodes/load_episodes.ts";
+import type { RLCFPersistence, TrainingWindow } from "../store/persistence.ts";
+import { chooseObjective, type ChosenObjective } from "../train/objective.ts";
+
+/** Episodes, split, with what will be maximised on them. */
+export interface TrainingLog {
+  readonly window: TrainingWindow;
+  readonly episodes: EpisodeSet;
+  /** Feedback rows in the window, usable or not. */
+  readonly available: number;
+  readonly split: HoldoutSplit;
+  readonly mix: LogMix;
+  readonly objective: ChosenObjective;
+  /** Feedback rows read per second. */
+  readonly rowsPerSecond: number;
+}
+
+/** The window of a session that starts now: the last `lookback_days`, at most `max_episodes` feedback rows. */
+export function windowOf(config: Config, now: Date, policyVersion?: string): TrainingWindow {
+  const since = new Date(now.getTime() - config.database.lookbackDays * 24 * 60 * 60 * 1000);
+  return {
+    since: since.toISOString(),
+    until: now.toISOString(),
+    maxFeedback: config.training.maxEpisodes,
+    ...(policyVersion === undefined ? {} : { policyVersion }),
+  };
+}
+
+/** Reads and splits the episodes of a window, however few they are. */
+export async function readTrainingLog(
+  store: RLCFPersistence,
+  config: Config,
+  window: TrainingWindow,
+): Promise<TrainingLog> {
+  const started = performance.now();
+  const { inputDim, experts } = config.gatingPolicy;
+  const { feedbackWeighting, scoring } = config.training;
+  const episodes = await loadEpisodes(store, window, { inputDim, experts, feedbackWeighting, scoring });
+  const seconds = (performance.now() - started) / 1000;
+  const skipped = Object.values(episodes.skipped).reduce((sum, count) => sum + count, 0);
+  const { enabled, holdoutRatio, minHoldout } = config.evaluation;
+  return {
+    window,
+    episodes,
+    available: episodes.feedbackRows + skipped,
+    split: splitHoldout(episodes, enabled ? holdoutRatio : 0, minHoldout),
+    mix: logMixOf(episodes),
+    objective: chooseObjective(config.training.objective, episodes),
+    rowsPerSecond: (episodes.feedbackRows + skipped) / Math.max(seconds, 1e-3),
+  };
+}
+
+/** Throws RlcfError("not_enough_data") when a log cannot be trained on, saying what is missing and where to look. */
+export function requireEnough(log: TrainingLog, config: Config, location: string): void {
+  const { minFeedback } = config.training;
+  const { lookbackDays } = config.database;
+  const usable = log.episodes.feedbackRows;
+  const reasons = Object.entries(log.episodes.skipped).map(([reason, count]) => `${count} ${reason}`).join(", ");
+  if (log.available === 0) {
+    throw new RlcfError(
+      "not_enough_data",
+      `No traces with feedback found: ${location} holds no feedback of the last ${lookbackDays} days`,
+      {
+        hint: "rlcf stats shows what is stored; --lookback-days N reaches further back; --database names another one.",
+      },
+    );
+  }
+  if (usable < minFeedback || log.split.training.length === 0) {
+    const left = reasons === "" ? "" : `; left out: ${reasons}`;
+    throw new RlcfError(
+      "not_enough_data",
+      `Insufficient feedback: ${usable} of ${minFeedback} usable in the last ${lookbackDays} days${left}`,
+      {
+        hint: reasons === ""
+          ? "Collect more feedback, reach further back with --lookback-days, or lower training.min_feedback."
+          : "See the README's table of skip reasons: traces need a gating action with query_embedding in its metadata.",
+      },
+    );
+  }
+}

@@ -1,0 +1,33 @@
+/**
+ * An open database: Kysely on one dialect, and the few things on which the dialects differ.
+ *
+ * @module
+ */
+import type { Kysely, RawBuilder, Transaction } from "kysely";
+import type { Tables } from "./tables.ts";
+
+/** Why the database refused, in the user's words. */
+export interface Explanation {
+  /** The cause in one line. */
+  readonly cause: string;
+  /** What to do about it. */
+  readonly hint?: string;
+}
+
+/** An open database. */
+export interface Database {
+  /** Which database it is. */
+  readonly dialect: "sqlite" | "postgres";
+  /** Its URL with any password masked. */
+  readonly location: string;
+  /** The query builder. */
+  readonly db: Kysely<Tables>;
+  /** SQL for the database's own clock, some seconds from now. Leases use it, because hosts' clocks differ. */
+  now(secondsFromNow?: number): RawBuilder<string>;
+  /** Lets only one transaction at a time go on among those that name the same thing, until it ends. */
+  serialize(transaction: Transaction<Tables>, name: string): Promise<void>;
+  /** Whether the driver threw this because a table is not there. */
+  isMissingTable(error: unknown): boolean;
+  /** Translates what the driver threw; undefined if the driver did not throw it. */
+  explain(error: unknown): Explanation | undefined;
+}

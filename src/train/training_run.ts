@@ -1,0 +1,112 @@
+/**
+ * Several passes over the training rows, in an order that comes from the seed alone, that can be stopped after any
+ * step and taken up again from two numbers.
+ *
+ * @module
+ */
+import { Random } from "../base/random.ts";
+import type { EpisodeSet } from "../episodes/episode_set.ts";
+import type { Objective } from "./objective.ts";
+import { crossFitValues } from "./reward_model.ts";
+import type { SingleStepTrainer, VisitMetrics } from "./single_step_trainer.ts";
+
+/** Where a run stands. */
+export interface RunCursor {
+  /** Passes finished. */
+  readonly epoch: number;
+  /** Rows visited in the current pass; a multiple of the batch size. */
+  readonly position: number;
+}
+
+/** What a {@link TrainingRun} is made of. */
+export interface TrainingRunOptions {
+  readonly trainer: SingleStepTrainer;
+  readonly episodes: EpisodeSet;
+  /** Rows of `episodes` to train on. */
+  readonly trainingRows: Uint32Array;
+  readonly objective: Objective;
+  readonly epochs: number;
+  readonly batchSize: number;
+  readonly seed: number;
+  /** Where to start; at the beginning by default. */
+  readonly cursor?: RunCursor | undefined;
+}
+
+/** The passes of one training session. */
+export class TrainingRun {
+  readonly #options: TrainingRunOptions;
+  readonly #weightScale: number;
+  readonly #valuesNE: Float32Array | undefined;
+  #cursor: RunCursor;
+  #order: Uint32Array | undefined;
+
+  private constructor(options: TrainingRunOptions, valuesNE: Float32Array | undefined) {
+    this.#options = options;
+    this.#valuesNE = valuesNE;
+    this.#cursor = options.cursor ?? { epoch: 0, position: 0 };
+    const { episodes, trainingRows } = options;
+    const mass = trainingRows.reduce((sum, row) => sum + episodes.sampleWeights[row]!, 0);
+    this.#weightScale = trainingRows.length / mass;
+  }
+
+  /** Uploads the embeddings and, for `direct`, fits the reward model. */
+  static async start(options: TrainingRunOptions): Promise<TrainingRun> {
+    const { episodes, trainingRows, objective, trainer } = options;
+    await trainer.policy.engine.upload(episodes.embeddings);
+    const values = objective === "direct" ? crossFitValues(episodes, trainingRows).valuesNE : undefined;
+    return new TrainingRun(options, values);
+  }
+
+  /** Where the run stands. */
+  get cursor(): RunCursor {
+    return this.#cursor;
+  }
+
+  /** Episodes visited so far, over all passes. */
+  get visited(): number {
+    return this.#cursor.epoch * this.#options.trainingRows.length + this.#cursor.position;
+  }
+
+  /** Episodes to visit in all. */
+  get total(): number {
+    return this.#options.epochs * this.#options.trainingRows.length;
+  }
+
+  /** Whether every pass is finished. */
+  get done(): boolean {
+    return this.#cursor.epoch >= this.#options.epochs;
+  }
+
+  /**
+   * Visits up to `episodes` more rows, rounded up to whole batches, within the current pass. Cutting a run into more
+   * or fewer calls changes no bit of the result.
+   */
+  async advance(episodes: number): Promise<VisitMetrics> {
+    const { trainer, trainingRows, batchSize, objective } = this.#options;
+    const order = this.#order ??= this.#orderOfPass(this.#cursor.epoch);
+    const start = this.#cursor.position;
+    const end = Math.min(trainingRows.length, start + Math.ceil(episodes / batchSize) * batchSize);
+    const metrics = await trainer.trainRows({
+      episodes: this.#options.episodes,
+      rows: order.subarray(start, end),
+      batchSize,
+      objective,
+      weightScale: this.#weightScale,
+      valuesNE: this.#valuesNE,
+    });
+    if (end < trainingRows.length) {
+      this.#cursor = { epoch: this.#cursor.epoch, position: end };
+    } else {
+      this.#cursor = { epoch: this.#cursor.epoch + 1, position: 0 };
+      this.#order = undefined;
+    }
+    return metrics;
+  }
+
+  #orderOfPass(epoch: number): Uint32Array {
+    const { seed, trainingRows } = this.#options;
+    // Every pass has a generator of its own, so that a resumed run needs no state to draw the same order.
+    const random = new Random(new Random(seed).nextUint32() ^ Math.imul(epoch + 1, 0x9e3779b9));
+    return random.permutation(trainingRows.length).map((i) => trainingRows[i]!);
+  }
+}

@@ -1,0 +1,75 @@
+import { deepEqual, equal, ok } from "node:assert/strict";
+import { defaultConfig } from "../../src/config/resolve.ts";
+import { flagOf, settings } from "../../src/config/schema.ts";
+import type { Config } from "../../src/config/schema.ts";
+
+/** True only for types that are the same, so that `any` and wider types are caught by the type checker. */
+type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true : false;
+
+Deno.test("the configuration's types follow from the declarations", () => {
+  const checks: [
+    Same<Config["training"]["learningRate"], number>,
+    Same<Config["training"]["policyType"], "gating" | "react">,
+    Same<Config["training"]["objective"], "auto" | "reinforce" | "direct" | "soft">,
+    Same<Config["training"]["normalizeAdvantage"], boolean>,
+    Same<Config["gatingPolicy"]["hiddenDim"], number>,
+    Same<Config["gatingPolicy"]["experts"], readonly string[]>,
+    Same<Config["gatingPolicy"]["inputScale"], number | "auto">,
+    Same<Config["checkpoint"]["keepLastN"], number>,
+    Same<Config["database"]["url"], string | null>,
+    Same<Config["compute"]["backend"], "auto" | "webgpu" | "simd" | "wasm" | "cpu">,
+    Same<Config["logging"]["level"], "debug" | "info" | "warning" | "error">,
+  ] = [true, true, true, true, true, true, true, true, true, true, true];
+  ok(checks.every((check) => check));
+});
+
+Deno.test("the defaults are the specification's, and ours beneath", () => {
+  deepEqual(defaultConfig(), {
+    training: {
+      policyType: "gating",
+      minFeedback: 10,
+      maxEpisodes: 1000,
+      batchSize: 32,
+      learningRate: 0.0001,
+      entropyCoef: 0.01,
+      clipGradNorm: 1,
+      objective: "auto",
+      epochs: 20,
+      seed: 0,
+      weightDecay: 0.01,
+      baselineDecay: 0.95,
+      normalizeAdvantage: true,
+      minVariance: 0.1,
+      importanceClip: 20,
+      feedbackWeighting: "authority",
+      scoring: "given",
+    },
+    gatingPolicy: {
+      inputDim: 768,
+      hiddenDim: 256,
+      numExperts: 4,
+      experts: ["literal", "systemic", "principles", "precedent"],
+      inputScale: "auto",
+    },
+    checkpoint: { directory: "models/policies", saveFrequency: 100, keepLastN: 5, activate: "gated" },
+    database: { url: null, lookbackDays: 30, poolSize: 4 },
+    evaluation: { enabled: true, holdoutRatio: 0.2, minHoldout: 5 },
+    compute: { backend: "auto" },
+    logging: { level: "info" },
+  });
+});
+
+Deno.test("every default is a value that its own setting takes", () => {
+  for (const [key, setting] of settings) deepEqual(setting.read(setting.default), setting.default, key);
+});
+
+Deno.test("every setting has a one-line help and a flag of its own", () => {
+  for (const [key, { help, wanted }] of settings) {
+    ok(help.length > 5 && help.length < 90 && !help.includes("\n"), `${key}: ${help}`);
+    ok(wanted.length > 0, key);
+  }
+  const flags = [...settings.keys()].map(flagOf);
+  equal(new Set(flags).size, flags.length);
+  equal(flagOf("training.max_episodes"), "--max-episodes");
+  equal(flagOf("database.url"), "--database");
+});
