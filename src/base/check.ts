@@ -20,6 +20,7 @@ export function describe(value: unknown): string {
   }
   if (Array.isArray(value)) return `an array of ${value.length}`;
   if (typeof value === "object") return "an object";
+  if (typeof value === "function") return "a function";
   return `${typeof value} ${String(value)}`;
 }
 

@@ -77,13 +77,16 @@ export class Random {
     return order;
   }
 
-  /** The index of a category drawn with the given probabilities, which must sum to about 1. */
+  /** The index of a category drawn with the given probabilities, which must sum to about 1; never one of 0. */
   categorical(probabilities: ArrayLike<number>): number {
     let rest = this.uniform();
-    for (let i = 0; i < probabilities.length - 1; i++) {
+    let possible = 0;
+    for (let i = 0; i < probabilities.length; i++) {
+      if (probabilities[i] === 0) continue;
+      possible = i;
       rest -= probabilities[i]!;
       if (rest < 0) return i;
     }
-    return probabilities.length - 1;
+    return possible;
   }
 }

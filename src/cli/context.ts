@@ -5,10 +5,10 @@
  */
 import { Command } from "@commander-js/extra-typings";
 import type { JsonObject } from "../base/check.ts";
+import { effectiveConfig } from "../config/effective.ts";
 import { loadConfig } from "../config/load.ts";
 import type { FlagValues, ResolvedConfig } from "../config/resolve.ts";
-import { settings } from "../config/schema.ts";
-import { effectiveConfig } from "../config/effective.ts";
+import { type SettingKey, settings } from "../config/schema.ts";
 import type { RLCFPersistence } from "../store/persistence.ts";
 import { showLogs } from "./logging.ts";
 import { say } from "./terminal.ts";
@@ -21,18 +21,23 @@ export type CommonOptions = {
   readonly json?: true | undefined;
 };
 
-/** A command with the options that every command takes. */
+/** The heading of the options that every command takes. */
+export const COMMON_OPTIONS = "Common options:";
+
+/** A command with the options that every command takes, which `--help` lists last. */
 export function command(name: string, summary: string): Command<[], CommonOptions> {
   return new Command(name)
     .summary(summary)
     .description(summary)
-    .option("--config <file>", "configuration file (default: config/rlcf_training.yaml if it exists)")
+    .optionsGroup(COMMON_OPTIONS)
+    .option("--config <file>", "configuration file (config/rlcf_training.yaml if there is one)")
     .option(
       "--database <url>",
       "sqlite:///file.db, postgresql://user@host/name, ... (environment: RLCF_ASYNC_DATABASE_URL)",
     )
-    .option("--log-level <level>", "debug, info, warning or error (environment: RLCF_LOG_LEVEL)")
-    .option("--json", "print exactly one JSON object on stdout") as unknown as Command<[], CommonOptions>;
+    .option("--log-level <level>", helpOf("logging.level"))
+    .option("--json", "print exactly one JSON object on stdout")
+    .optionsGroup("Options:") as unknown as Command<[], CommonOptions>;
 }
 
 /** Puts the configuration together, shows logs from its level on, and says what a file has that is not used. */
@@ -60,6 +65,17 @@ export async function openStore(
   return await createPersistence(config.database.url ?? "sqlite://", { poolSize: config.database.poolSize, ifMissing });
 }
 
+/**
+ * What to tell a user whose database is in memory, which is empty at every start and gone at every end; undefined for
+ * any other.
+ */
+export function memoryNotice(store: RLCFPersistence, { config }: ResolvedConfig): string | undefined {
+  if (store.location !== "sqlite://") return undefined;
+  const why = config.database.url === null ? "no database is named, so this one" : "this database";
+  return `${why} is in memory: empty at every start, gone at every end; ` +
+    "name one with --database, RLCF_ASYNC_DATABASE_URL or database.url in the configuration";
+}
+
 /** The configuration as nested JSON in snake_case, with any password masked: for records and for `--dry-run`. */
 export function configToJson(resolved: ResolvedConfig): JsonObject {
   const json: Record<string, Record<string, unknown>> = {};
@@ -70,8 +86,13 @@ export function configToJson(resolved: ResolvedConfig): JsonObject {
   return json;
 }
 
-/** The help text of a setting, for the flag that overrides it. */
-export function helpOf(key: Parameters<typeof settings.get>[0]): string {
+/** The help text of the flag that overrides a setting: what it means, the values it takes, and where else it is given. */
+export function helpOf(key: SettingKey): string {
   const setting = settings.get(key)!;
-  return setting.unit === undefined ? setting.help : `${setting.help} (${setting.unit})`;
+  const facts = [
+    setting.wanted.replace(/^one of /, ""),
+    `default ${setting.default}`,
+    ...setting.environment === undefined ? [] : [`environment: ${setting.environment}`],
+  ];
+  return `${setting.help} (${facts.join("; ")})`;
 }

@@ -5,11 +5,16 @@
  */
 import type { Command } from "@commander-js/extra-typings";
 import { join } from "node:path";
-import { RlcfError } from "../base/errors.ts";
+import { messageOf, RlcfError } from "../base/errors.ts";
+import type { FlagValues } from "../config/resolve.ts";
+import type { DemoResult } from "../simulate/demo.ts";
 import { command, configToJson, configured, helpOf } from "./context.ts";
+import { EXIT_CODES } from "./exit_codes.ts";
 import { showLogs } from "./logging.ts";
 import { progressDisplay } from "./progress.ts";
-import { decimals, printResult, say, sayTable } from "./terminal.ts";
+import { watchSignals } from "./stop.ts";
+import { count, decimals, sayTable } from "./table.ts";
+import { bold, printResult, say } from "./terminal.ts";
 
 /** Fresh queries that the routings are scored on. */
 const TEST_QUERIES = 2000;
@@ -20,22 +25,31 @@ export function demoCommand(): Command {
     .option("--episodes <n>", "queries that the community answers", "3000")
     .option("--seed <n>", helpOf("training.seed"))
     .option("--epochs <n>", helpOf("training.epochs"))
-    .option("--backend <name>", `${helpOf("compute.backend")} (environment: RLCF_BACKEND)`)
+    .option("--backend <name>", helpOf("compute.backend"))
     .option("--keep <directory>", "keep the database and the checkpoints there");
   demo.action(async (options) => {
+    if (options.database !== undefined) {
+      throw new RlcfError("usage", "cannot run the demonstration on --database: simulated feedback is kept apart", {
+        hint: "Leave --database out; --keep DIRECTORY keeps the demonstration's own database.",
+      });
+    }
     const episodes = wholeNumber(options.episodes, "--episodes", 20, 1_000_000);
     await using home = await Home.open(options.keep);
+    const display = progressDisplay();
+    // Nothing is lost that was not to be thrown away, so the first signal may end it.
+    using _stop = watchSignals(() => {
+      display.clear();
+      home.removeNow();
+      Deno.exit(EXIT_CODES.interrupted);
+    });
+    const { COMMUNITY_EXPERTS } = await import("../simulate/community.ts");
     const resolved = await configured({ ...options, database: `sqlite:///${join(home.path, "demo.db")}` }, {
-      "training.max_episodes": String(episodes),
+      ...ownSettings(home.path, episodes, COMMUNITY_EXPERTS),
       "training.epochs": options.epochs,
       "training.seed": options.seed,
       "compute.backend": options.backend,
-      "checkpoint.directory": join(home.path, "policies"),
-      // The demonstration is about the loop; a version every pass is enough to see.
-      "checkpoint.save_frequency": String(episodes),
     });
     const { runDemo } = await import("../simulate/demo.ts");
-    const display = progressDisplay();
     await showLogs(resolved.config.logging.level, display.clear);
     const result = await runDemo({
       config: resolved.config,
@@ -43,21 +57,43 @@ export function demoCommand(): Command {
       episodes,
       testQueries: TEST_QUERIES,
       onProgress: display.update,
-    }).finally(display.stop);
+    }).finally(display.clear);
     if (options.json) return printResult(JSON.stringify(result));
-    say();
-    sayTable(
-      ["routing", "true value", "best expert chosen"],
-      result.table.map((
-        row,
-      ) => [row.routing, decimals(row.value), row.accuracy === null ? "-" : percent(row.accuracy)]),
-    );
-    say(`${result.active_version ?? "no version"} is active: ${result.report.activation_reason}`);
-    say(`true value: mean reward of ${TEST_QUERIES} fresh queries under the simulated truth, in [0, 1]`);
+    summarise(result);
     say(home.kept ? `kept: ${home.path}` : "database and checkpoints were thrown away; --keep DIRECTORY keeps them");
     printResult(result.report.version);
   });
   return demo as unknown as Command;
+}
+
+/** What the demonstration decides itself, whatever the configuration has for the real community. */
+function ownSettings(home: string, episodes: number, experts: readonly string[]): FlagValues {
+  return {
+    "training.policy_type": "gating",
+    "training.max_episodes": String(episodes),
+    "training.min_feedback": "1",
+    "gating_policy.experts": experts.join(","),
+    "gating_policy.num_experts": String(experts.length),
+    // The simulated log is three weeks old at most with the default number of episodes, two years with the largest.
+    "database.lookback_days": "3650",
+    "checkpoint.directory": join(home, "policies"),
+    // The demonstration is about the loop; a version every pass is enough to see.
+    "checkpoint.save_frequency": String(episodes),
+  };
+}
+
+function summarise({ table, report, active_version }: DemoResult): void {
+  say();
+  sayTable(
+    ["routing", "true value", "best expert chosen"],
+    table.map((
+      { routing, value, accuracy },
+    ) => [routing, decimals(value), accuracy === null ? "-" : percent(accuracy)]),
+  );
+  say();
+  say(`${bold(report.version)} ${report.activation_reason}`);
+  say(`active policy: ${active_version ?? "none"}`);
+  say(`true value: mean reward of ${count(TEST_QUERIES)} fresh queries under the simulated truth, from 0 to 1`);
 }
 
 /** A directory for the demonstration: the one asked for, or a temporary one that is removed in the end. */
@@ -65,9 +101,22 @@ class Home implements AsyncDisposable {
   private constructor(readonly path: string, readonly kept: boolean) {}
 
   static async open(keep: string | undefined): Promise<Home> {
-    if (keep === undefined) return new Home(await Deno.makeTempDir({ prefix: "rlcf-demo-" }), false);
-    await Deno.mkdir(keep, { recursive: true });
-    return new Home(keep, true);
+    try {
+      if (keep === undefined) return new Home(await Deno.makeTempDir({ prefix: "rlcf-demo-" }), false);
+      await Deno.mkdir(keep, { recursive: true });
+      return new Home(keep, true);
+    } catch (thrown) {
+      const place = keep ?? "the temporary directory";
+      throw new RlcfError("usage", `cannot keep the demonstration in ${place}: ${messageOf(thrown)}`, {
+        hint: "--keep DIRECTORY names a directory that can be written.",
+        cause: thrown,
+      });
+    }
+  }
+
+  /** Removes what is not to be kept, for a process that ends at once. */
+  removeNow(): void {
+    if (!this.kept) Deno.removeSync(this.path, { recursive: true });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -4,16 +4,17 @@
  * @module
  */
 import type { Command } from "@commander-js/extra-typings";
-import { messageOf, RlcfError } from "../base/errors.ts";
+import { RlcfError } from "../base/errors.ts";
 import type { IngestRecord, RLCFPersistence } from "../store/persistence.ts";
-import { command, configured, openStore } from "./context.ts";
-import { type Line, linesOf, parseLine } from "./lines.ts";
-import { printResult, say, sayTable } from "./terminal.ts";
+import { command, configured, memoryNotice, openStore } from "./context.ts";
+import { checkReadable, linesOf, parseLine } from "./lines.ts";
+import { Counter } from "./progress.ts";
+import { Rejects } from "./rejects.ts";
+import { count } from "./table.ts";
+import { printResult, say } from "./terminal.ts";
 
 /** Records stored in one transaction. */
 const BATCH = 500;
-/** Bad lines told on stderr; the rest are only counted and go to the rejects file. */
-const SHOWN_REJECTS = 5;
 
 /** What `ingest` did; the field names are those of `--json`. */
 interface IngestSummary {
@@ -29,80 +30,73 @@ export function ingestCommand(): Command {
     .argument("<file...>", 'files of lines {"trace", "feedback"?, "user_id"?, ...}; - reads stdin')
     .option("--rejects <file>", "write lines that cannot be stored there, each with its number and the reason");
   ingest.action(async (files, options) => {
+    await checkReadable(files);
     const resolved = await configured(options);
     await using store = await openStore(resolved);
-    const { ingestRecordFromJson } = await import("../store/ingest_line.ts");
-    using rejects = new Rejects(options.rejects);
+    using rejects = new Rejects(options.rejects, files);
     const summary: IngestSummary = { traces: 0, feedback: 0, duplicates: 0, rejected: 0 };
-    let batch: IngestRecord[] = [];
-    for (const file of files) {
-      for await (const line of linesOf(file)) {
-        try {
-          batch.push(ingestRecordFromJson(parseLine(line)));
-        } catch (thrown) {
-          if (!(thrown instanceof RlcfError)) throw thrown;
-          rejects.add(line, thrown.message);
-        }
-        if (batch.length < BATCH) continue;
-        await storeBatch(store, batch, summary);
-        batch = [];
-      }
+    try {
+      await storeLines(store, files, rejects, summary);
+    } catch (thrown) {
+      throw withProgress(thrown, summary);
     }
-    await storeBatch(store, batch, summary);
-    summary.rejected = rejects.count;
+    rejects.sayRest();
+    const notice = memoryNotice(store, resolved);
+    if (notice !== undefined) say(`warning: nothing of this is kept: ${notice}`);
     if (options.json) return printResult(JSON.stringify(summary));
-    sayTable(["stored", ""], Object.entries(summary));
-    if (rejects.count > SHOWN_REJECTS && options.rejects === undefined) {
-      say("--rejects FILE keeps the rejected lines with their reasons.");
+    say(
+      `stored ${count(summary.traces)} traces and ${count(summary.feedback)} feedbacks in ${store.location}; ` +
+        `${count(summary.duplicates)} were there already; ${count(summary.rejected)} lines were rejected`,
+    );
+    if (rejects.count > 0) {
+      say(options.rejects === undefined ? "next: --rejects FILE keeps them" : `next: see ${options.rejects}`);
     }
   });
   return ingest as unknown as Command;
 }
 
-async function storeBatch(
+/** Stores the lines of all files, and counts in the summary what has been stored so far. */
+async function storeLines(
   store: RLCFPersistence,
-  batch: readonly IngestRecord[],
+  files: readonly string[],
+  rejects: Rejects,
   summary: IngestSummary,
 ): Promise<void> {
-  if (batch.length === 0) return;
-  const counts = await store.ingest(batch);
-  summary.traces += counts.traces;
-  summary.feedback += counts.feedback;
-  summary.duplicates += counts.duplicates;
+  const { ingestRecordFromJson } = await import("../store/ingest_line.ts");
+  using counter = new Counter("lines");
+  let lines = 0;
+  let batch: IngestRecord[] = [];
+  const flush = async (): Promise<void> => {
+    if (batch.length === 0) return;
+    const counts = await store.ingest(batch);
+    batch = [];
+    summary.traces += counts.traces;
+    summary.feedback += counts.feedback;
+    summary.duplicates += counts.duplicates;
+    counter.update(lines);
+  };
+  for (const file of files) {
+    for await (const line of linesOf(file)) {
+      lines++;
+      try {
+        batch.push(ingestRecordFromJson(parseLine(line)));
+      } catch (thrown) {
+        if (!(thrown instanceof RlcfError)) throw thrown;
+        counter.clear();
+        rejects.add(line, thrown.message);
+        summary.rejected = rejects.count;
+      }
+      if (batch.length >= BATCH) await flush();
+    }
+  }
+  await flush();
 }
 
-/** The lines that could not be stored. */
-class Rejects implements Disposable {
-  readonly #file: Deno.FsFile | undefined;
-  #count = 0;
-
-  /** Opens the file at once: better to fail before anything is stored. */
-  constructor(path: string | undefined) {
-    if (path === undefined) return;
-    try {
-      this.#file = Deno.openSync(path, { write: true, create: true, truncate: true });
-    } catch (thrown) {
-      throw new RlcfError("usage", `cannot write the rejected lines to ${path}: ${messageOf(thrown)}`, {
-        cause: thrown,
-      });
-    }
-  }
-
-  get count(): number {
-    return this.#count;
-  }
-
-  add(line: Line, reason: string): void {
-    this.#count++;
-    if (this.#count <= SHOWN_REJECTS) say(`${line.file}:${line.number}: ${reason}`);
-    const record = JSON.stringify({ file: line.file, line: line.number, reason, text: line.text });
-    const bytes = new TextEncoder().encode(`${record}\n`);
-    for (let written = 0; this.#file !== undefined && written < bytes.length;) {
-      written += this.#file.writeSync(bytes.subarray(written));
-    }
-  }
-
-  [Symbol.dispose](): void {
-    this.#file?.close();
-  }
+/** A failure in the middle says what is stored already, and that doing it again does no harm. */
+function withProgress(thrown: unknown, { traces, feedback, duplicates }: IngestSummary): unknown {
+  if (!(thrown instanceof RlcfError) || traces + feedback + duplicates === 0) return thrown;
+  const stored = `${count(traces)} traces and ${count(feedback)} feedbacks were stored before; ` +
+    "run the same command again to go on: what is stored already is not stored twice.";
+  const hint = thrown.hint === undefined ? stored : `${thrown.hint} ${stored}`;
+  return new RlcfError(thrown.code, thrown.message, { hint, cause: thrown });
 }

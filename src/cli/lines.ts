@@ -4,6 +4,7 @@
  * @module
  */
 import { RlcfError } from "../base/errors.ts";
+import { say } from "./terminal.ts";
 
 /** Longer lines are refused: a trace with a large embedding has some hundred kilobytes. */
 export const MAX_LINE_BYTES = 32 * 1024 * 1024;
@@ -20,9 +21,21 @@ export interface Line {
   readonly problem?: string;
 }
 
+/**
+ * Opens every file once, so that a mistyped name is told before anything is done with the files in front of it.
+ *
+ * @throws RlcfError("usage") naming the first one that cannot be read
+ */
+export async function checkReadable(paths: readonly string[]): Promise<void> {
+  for (const path of paths) {
+    if (path !== "-") (await open(path)).close();
+  }
+}
+
 /** The lines of a file, or of stdin for `-`. Empty ones are left out. */
 export async function* linesOf(path: string): AsyncGenerator<Line> {
   const file = path === "-" ? "stdin" : path;
+  if (path === "-" && Deno.stdin.isTerminal()) say("reading lines from the terminal; Ctrl-D ends them");
   const stream = path === "-" ? Deno.stdin.readable : (await open(path)).readable;
   const decoder = new TextDecoder("utf-8", { fatal: true });
   let [number, length] = [0, 0];

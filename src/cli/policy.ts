@@ -3,16 +3,20 @@
  *
  * @module
  */
-import type { Command } from "@commander-js/extra-typings";
+import { Command } from "@commander-js/extra-typings";
 import { RlcfError } from "../base/errors.ts";
 import type { Config } from "../config/schema.ts";
 import type { PolicyCheckpoint, RLCFPersistence } from "../store/persistence.ts";
-import { command, type CommonOptions, configured, openStore } from "./context.ts";
-import { printResult, say, sayTable } from "./terminal.ts";
+import { command, type CommonOptions, configured, memoryNotice, openStore } from "./context.ts";
+import { PartialFailure } from "./failure.ts";
+import { showVersion } from "./policy_view.ts";
+import { sayTable, shortTime } from "./table.ts";
+import { printResult, say } from "./terminal.ts";
 
 /** The command and its subcommands. */
 export function policyCommand(): Command {
-  const policy = command("policy", "list, show, verify and activate versions of the policy");
+  // A plain command: options of its own would take those meant for the subcommands.
+  const policy = new Command("policy").description("list, show, verify and activate versions of the policy");
   for (const sub of [list(), show(), activate(), rollback(), verify()]) policy.addCommand(sub);
   return policy as unknown as Command;
 }
@@ -21,7 +25,10 @@ type PolicyOptions = CommonOptions & { readonly policyType?: string | undefined 
 
 /** A subcommand with the options that all of them take. */
 function subcommand(name: string, summary: string): Command<[], PolicyOptions> {
-  return command(name, summary).option("--policy-type <type>", "gating or react") as unknown as Command<
+  return command(name, summary).option(
+    "--policy-type <type>",
+    "whose versions (gating, react; default gating)",
+  ) as unknown as Command<
     [],
     PolicyOptions
   >;
@@ -34,6 +41,8 @@ async function within(
 ): Promise<void> {
   const resolved = await configured(options, { "training.policy_type": options.policyType });
   await using store = await openStore(resolved, "empty");
+  const notice = memoryNotice(store, resolved);
+  if (notice !== undefined) say(`note: ${notice}`);
   await work(store, resolved.config);
 }
 
@@ -45,13 +54,13 @@ function list(): Command {
       if (options.json) return printResult(JSON.stringify({ checkpoints: rows.map(toJson) }));
       if (rows.length === 0) return say(`no ${config.training.policyType} version is stored in ${store.location}`);
       sayTable(
-        ["version", "active", "parent", "episodes", "created", "tag"],
+        ["version", "active", "parent", "episodes", "created (UTC)", "tag"],
         rows.map((row) => [
           row.version,
           row.isActive ? "*" : "",
           row.parentVersion,
           row.trainingEpisodes,
-          row.createdAt,
+          shortTime(row.createdAt),
           row.tag ?? "",
         ]),
       );
@@ -84,15 +93,7 @@ function show(): Command {
           })),
         }));
       }
-      sayTable([row.policyType, row.version], [
-        ...Object.entries(toJson(row)).map(([name, value]): [string, string | null] => [name, textOf(value)]),
-        ...Object.entries(row.trainingMetrics).map((
-          [name, value],
-        ): [string, string] => [`metrics.${name}`, textOf(value)]),
-      ]);
-      for (const { activatedAt, fromVersion, reason } of activations) {
-        say(`${activatedAt} active after ${fromVersion ?? "none"}: ${reason}`);
-      }
+      showVersion(row, activations, config.checkpoint.directory);
     })
   );
   return sub as unknown as Command;
@@ -142,13 +143,17 @@ function verify(): Command {
         rows.map(async (row) => ({ version: row.version, problems: await problemsOf(row, config) })),
       );
       const broken = results.filter(({ problems }) => problems.length > 0);
-      if (options.json && broken.length === 0) printResult(JSON.stringify({ status: "intact", versions: results }));
-      else sayTable(["version", "verdict"], results.map((row) => [row.version, row.problems.join("; ") || "intact"]));
-      if (broken.length > 0) {
-        throw new RlcfError("checkpoint", `${broken.length} of ${results.length} checkpoints are broken`, {
-          hint: broken.map((row) => `${row.version}: ${row.problems.join("; ")}`).join("\n"),
-        });
+      if (!options.json && results.length > 0) {
+        sayTable(["version", "verdict"], results.map((row) => [row.version, row.problems.join("; ") || "intact"]));
       }
+      if (broken.length > 0) {
+        const failure = new RlcfError("checkpoint", `${broken.length} of ${results.length} checkpoints are broken`, {
+          hint: "Restore their files from a backup, or activate an intact version: rlcf policy activate VERSION",
+        });
+        throw new PartialFailure(failure, { versions: results });
+      }
+      if (options.json) printResult(JSON.stringify({ status: "intact", versions: results }));
+      else if (results.length === 0) say(`no ${policyType} version is stored in ${store.location}`);
     })
   );
   return sub as unknown as Command;
@@ -169,6 +174,9 @@ async function switchTo(
     });
   }
   const before = await store.getActivePolicy(row.policyType);
+  if (!json && before?.version === row.version) {
+    return say(`${row.policyType}: ${row.version} is the active one already`);
+  }
   await store.activatePolicy(row.version, row.policyType, { reason });
   if (json) {
     return printResult(JSON.stringify({ from_version: before?.version ?? null, to_version: row.version, reason }));
@@ -214,8 +222,4 @@ function toJson(row: PolicyCheckpoint): Record<string, unknown> {
     created_at: row.createdAt,
     activated_at: row.activatedAt,
   };
-}
-
-function textOf(value: unknown): string {
-  return typeof value === "object" && value !== null ? JSON.stringify(value) : String(value);
 }

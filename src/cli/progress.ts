@@ -1,56 +1,51 @@
 /**
- * How far training is: a bar where a person watches, a log line now and then elsewhere.
+ * How far a command is: a line that changes where a person watches, a log line now and then elsewhere.
  *
  * @module
  */
 import { getLogger } from "@logtape/logtape";
-import { Presets, SingleBar } from "cli-progress";
-import process from "node:process";
 import type { TrainProgress } from "../session/report.ts";
-import { decimals, isWatched } from "./terminal.ts";
+import { count, decimals } from "./table.ts";
+import { columns, isWatched, sayPart } from "./terminal.ts";
 
 /** Seconds between log lines where there is no terminal. */
 const LINE_EVERY_S = 10;
+/** Milliseconds between two changes of a live line. */
+const REDRAW_EVERY_MS = 100;
+/** Sizes of the bar itself, in columns. */
+const [SHORTEST_BAR, LONGEST_BAR] = [8, 40];
 
-/** Shows progress until stopped. */
+/** Shows the progress of training until stopped. */
 export interface ProgressDisplay {
   update(progress: TrainProgress): void;
   /** Removes the bar's line, so that something else can be printed there. */
   clear(): void;
-  stop(): void;
 }
 
 /** A bar on a terminal, log lines elsewhere. */
 export function progressDisplay(): ProgressDisplay {
-  return isWatched() ? barDisplay() : lineDisplay();
+  if (!isWatched()) return lineDisplay();
+  const line = new LiveLine();
+  return { update: (progress) => line.show(barLine(progress)), clear: () => line.clear() };
 }
 
-function barDisplay(): ProgressDisplay {
-  const bar = new SingleBar({
-    format: "{version} {bar} {percentage}% | {value}/{total} episodes | {rate} eps/s | ETA {eta_formatted} | " +
-      "reward {reward} | entropy {entropy}",
-    stream: process.stderr,
-    hideCursor: true,
-    barsize: 24,
-    etaBuffer: 20,
-    clearOnComplete: true,
-  }, Presets.shades_classic);
-  let started = false;
-  return {
-    update: (progress) => {
-      const payload = payloadOf(progress);
-      if (started) return bar.update(progress.episodes, payload);
-      bar.start(progress.total, progress.episodes, payload);
-      started = true;
-    },
-    clear: () => {
-      if (started) process.stderr.write("\r\x1b[K");
-    },
-    stop: () => {
-      if (started) bar.stop();
-      started = false;
-    },
-  };
+/** The bar's line: what fits into the terminal, the least important left out first. */
+function barLine(shown: TrainProgress): string {
+  const share = Math.min(1, shown.episodes / Math.max(1, shown.total));
+  const facts = [
+    `${Math.floor(100 * share)}%`.padStart(4),
+    `${count(shown.episodes)}/${count(shown.total)} episodes`,
+    `ETA ${duration(secondsLeft(shown))}`,
+    `${count(Math.round(shown.episodesPerSecond))}/s`,
+    `reward ${decimals(shown.reward)}`,
+    `entropy ${decimals(shown.entropy)}`,
+  ];
+  const available = columns() - 4 - shown.version.length - 2;
+  while (facts.length > 1 && facts.join("  ").length + SHORTEST_BAR > available) facts.pop();
+  const text = facts.join("  ");
+  const size = Math.max(0, Math.min(LONGEST_BAR, available - text.length));
+  const full = Math.round(share * size);
+  return `${shown.version} ${"█".repeat(full)}${"░".repeat(size - full)} ${text}`;
 }
 
 function lineDisplay(): ProgressDisplay {
@@ -60,31 +55,85 @@ function lineDisplay(): ProgressDisplay {
     update: (progress) => {
       if (performance.now() - last < 1000 * LINE_EVERY_S) return;
       last = performance.now();
-      const { rate, reward, entropy, version } = payloadOf(progress);
-      const remaining = Math.round((progress.total - progress.episodes) / Math.max(1, progress.episodesPerSecond));
       log.info(
-        "{version}: {episodes}/{total} episodes, {rate} eps/s, {remaining} s left, reward {reward}, entropy {entropy}",
+        "{version}: {episodes} of {total} episodes, {rate}/s, {left} left, reward {reward}, entropy {entropy}",
         {
-          version,
+          version: progress.version,
           episodes: progress.episodes,
           total: progress.total,
-          rate,
-          remaining,
-          reward,
-          entropy,
+          rate: Math.round(progress.episodesPerSecond),
+          left: duration(secondsLeft(progress)),
+          reward: decimals(progress.reward),
+          entropy: decimals(progress.entropy),
         },
       );
     },
     clear: () => {},
-    stop: () => {},
   };
 }
 
-function payloadOf(progress: TrainProgress): { version: string; rate: string; reward: string; entropy: string } {
-  return {
-    version: progress.version,
-    rate: Math.round(progress.episodesPerSecond).toString(),
-    reward: decimals(progress.reward),
-    entropy: decimals(progress.entropy),
-  };
+function secondsLeft({ episodes, total, episodesPerSecond }: TrainProgress): number {
+  return Math.ceil((total - episodes) / Math.max(episodesPerSecond, 1e-9));
+}
+
+/** A time in words, e.g. `0.3 s`, `45 s`, `3 min 20 s` or `2 h 05 min`. */
+export function duration(seconds: number): string {
+  if (seconds < 10 && !Number.isInteger(seconds)) return `${seconds.toFixed(1)} s`;
+  const whole = Math.max(0, Math.round(seconds));
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, "0")} s`;
+  return `${Math.floor(whole / 3600)} h ${String(Math.floor(whole % 3600 / 60)).padStart(2, "0")} min`;
+}
+
+/**
+ * One line of the terminal that changes in place. Nothing else of the terminal is touched, so that there is nothing to
+ * put right when the process is killed.
+ */
+class LiveLine {
+  #shownAt = -Infinity;
+  #visible = false;
+
+  /** Shows a text that fits, unless another was shown just now. */
+  show(text: string): void {
+    const now = performance.now();
+    if (this.#visible && now - this.#shownAt < REDRAW_EVERY_MS) return;
+    this.#shownAt = now;
+    this.#visible = true;
+    sayPart(`\r\x1b[K${text}`);
+  }
+
+  /** Removes the text; whatever is said next stands in its place. */
+  clear(): void {
+    if (this.#visible) sayPart("\r\x1b[K");
+    this.#visible = false;
+  }
+}
+
+/** On a terminal, a line with a number that grows and how fast it does; nothing elsewhere. */
+export class Counter implements Disposable {
+  readonly #what: string;
+  readonly #line = new LiveLine();
+  readonly #started = performance.now();
+
+  /** @param what what is counted, e.g. `lines` */
+  constructor(what: string) {
+    this.#what = what;
+  }
+
+  /** Shows the number. */
+  update(value: number): void {
+    if (!isWatched()) return;
+    const rate = Math.round(1000 * value / Math.max(1, performance.now() - this.#started));
+    this.#line.show(`${count(value)} ${this.#what}, ${count(rate)}/s`);
+  }
+
+  /** Removes the line, so that something else can be printed there. */
+  clear(): void {
+    this.#line.clear();
+  }
+
+  /** Removes the line. */
+  [Symbol.dispose](): void {
+    this.clear();
+  }
 }

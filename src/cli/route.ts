@@ -8,8 +8,11 @@ import { expectObject, expectText } from "../base/check.ts";
 import { RlcfError } from "../base/errors.ts";
 import type { GatingPolicy } from "../policy/gating_policy.ts";
 import { embeddingOf } from "../trace/gating_decision.ts";
-import { command, configured, helpOf, openStore } from "./context.ts";
-import { type Line, linesOf, parseLine } from "./lines.ts";
+import { command, configured, helpOf, memoryNotice, openStore } from "./context.ts";
+import { PartialFailure } from "./failure.ts";
+import { checkReadable, type Line, linesOf, parseLine } from "./lines.ts";
+import { Rejects } from "./rejects.ts";
+import { count } from "./table.ts";
 import { printResult, say } from "./terminal.ts";
 
 /** Queries routed in one call of the engine. */
@@ -34,22 +37,25 @@ export function routeCommand(): Command {
   const route = command("route", "weights over the experts for query embeddings, from the active policy")
     .argument("[file]", 'file of lines {"query_id", "query_embedding"}; stdin by default', "-")
     .option("--policy-version <version>", "route by this version instead of the active one")
-    .option("--policy-type <type>", helpOf("training.policy_type"))
-    .option("--backend <name>", `${helpOf("compute.backend")} (environment: RLCF_BACKEND)`);
+    .option("--policy-type <type>", "which policy routes (gating, react; default gating)")
+    .option("--backend <name>", helpOf("compute.backend"));
   route.action(async (file, options) => {
+    await checkReadable([file]);
     const resolved = await configured(options, {
       "compute.backend": options.backend,
       "training.policy_type": options.policyType,
     });
     const { checkpoint, compute, training } = resolved.config;
     await using store = await openStore(resolved, "empty");
+    const notice = memoryNotice(store, resolved);
+    if (notice !== undefined) say(`note: ${notice}`);
     const { findStoredPolicy, openPolicy } = await import("../session/open_policy.ts");
     const stored = await findStoredPolicy(store, checkpoint.directory, training.policyType, options.policyVersion);
     await using policy = await openPolicy(stored.saved, compute.backend);
     const { version } = stored.checkpoint;
 
     const routes: RoutedQuery[] = [];
-    let bad = 0;
+    using rejects = new Rejects();
     let batch: Query[] = [];
     const flush = async (): Promise<void> => {
       for (const routed of await routeBatch(policy, batch, version)) {
@@ -63,14 +69,18 @@ export function routeCommand(): Command {
         batch.push(queryFrom(line, policy.shape.inputDim));
       } catch (thrown) {
         if (!(thrown instanceof RlcfError)) throw thrown;
-        bad++;
-        say(`${line.file}:${line.number}: ${thrown.message}`);
+        rejects.add(line, thrown.message);
       }
       if (batch.length === BATCH) await flush();
     }
     await flush();
-    if (options.json && bad === 0) printResult(JSON.stringify({ policy_version: version, routes }));
-    if (bad > 0) throw new RlcfError("usage", `${bad} of the lines could not be routed; the others were`);
+    rejects.sayRest();
+    const result = { policy_version: version, routes };
+    if (rejects.count > 0) {
+      const failure = new RlcfError("usage", `${count(rejects.count)} lines could not be routed; the others were`);
+      throw new PartialFailure(failure, { ...result, rejected: rejects.count });
+    }
+    if (options.json) printResult(JSON.stringify(result));
   });
   return route as unknown as Command;
 }

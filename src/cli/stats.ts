@@ -5,8 +5,10 @@
  */
 import type { Command } from "@commander-js/extra-typings";
 import type { RLCFPersistence, TrainingStats } from "../store/persistence.ts";
-import { command, configured, openStore } from "./context.ts";
-import { decimals, printResult, say, sayTable } from "./terminal.ts";
+import { command, configured, memoryNotice, openStore } from "./context.ts";
+import { duration } from "./progress.ts";
+import { count, decimals, sayFacts, sayTable, shortTime } from "./table.ts";
+import { printResult, say } from "./terminal.ts";
 
 /** The command. */
 export function statsCommand(): Command {
@@ -18,6 +20,9 @@ export function statsCommand(): Command {
     const found = await collect(store, resolved.config.training.policyType, options.policyVersion);
     if (options.json) return printResult(JSON.stringify(found));
     show(store.location, found);
+    const notice = memoryNotice(store, resolved);
+    if (notice !== undefined) say(`\nnote: ${notice}`);
+    else if (found.total_feedback === 0) say("\nnext: rlcf ingest FILE stores traces with feedback");
   });
   return stats as unknown as Command;
 }
@@ -84,28 +89,45 @@ async function collect(
 }
 
 function show(location: string, found: StoreSummary): void {
-  say(`database: ${location}`);
-  const kinds = Object.entries(found.log_kinds).map(([kind, count]) => `${count} ${kind}`).join(", ");
-  sayTable(["stored", ""], [
-    ["traces", found.total_traces],
-    ["  of these", kinds],
-    ["traces with feedback", found.traces_with_feedback],
-    ["feedback", found.total_feedback],
+  const { active, checkpoints, sessions } = found;
+  const scope = found.policy_version === null ? "" : ` routed by ${found.policy_version}`;
+  sayFacts([
+    ["database", location],
+    [`traces${scope}`, kindsOf(found)],
+    ["with feedback", found.traces_with_feedback],
+    ["feedbacks", found.total_feedback],
     ["mean score", decimals(found.avg_score)],
-    ["active policy", found.active?.version ?? "none"],
-    ["checkpoints", found.checkpoints.length],
+    [
+      "active policy",
+      active === null ? "none" : `${active.policy_type} ${active.version}, since ${shortTime(active.activated_at)} UTC`,
+    ],
+    ["checkpoints", checkpoints.length],
   ]);
-  if (found.sessions.length > 0) {
+  if (sessions.length > 0) {
+    say();
     sayTable(
-      ["latest sessions", "status", "version", "ended", "error"],
-      found.sessions.map((session) => [
-        session.started_at,
+      ["latest sessions", "id", "status", "version", "took", "error"],
+      sessions.map((session) => [
+        shortTime(session.started_at),
+        session.id.slice(0, 8),
         session.status,
         session.version,
-        session.ended_at,
-        session.error === null ? "" : session.error.slice(0, 60),
+        tookText(session.started_at, session.ended_at),
+        session.error ?? "",
       ]),
     );
   }
-  if (found.total_feedback === 0) say("No feedback yet: rlcf ingest FILE stores traces with feedback.");
+}
+
+/** The traces, and of which kinds they are: sampled (one expert drawn), soft (experts mixed), none (no decision). */
+function kindsOf({ total_traces, log_kinds }: StoreSummary): string {
+  const kinds = Object.entries(log_kinds).filter(([, number]) => number > 0);
+  const text = kinds.map(([kind, number]) =>
+    `${count(number)} ${kind === "none" ? "without a routing decision" : kind}`
+  );
+  return kinds.length === 0 ? count(total_traces) : `${count(total_traces)}: ${text.join(", ")}`;
+}
+
+function tookText(from: string, to: string | null): string {
+  return to === null ? "-" : duration((Date.parse(to) - Date.parse(from)) / 1000);
 }

@@ -4,7 +4,18 @@
  *
  * @module
  */
-import { choice, decimal, decimalOrAuto, integer, layerWidth, secretUrl, text, textList, toggle } from "./setting.ts";
+import {
+  choice,
+  decimal,
+  decimalOrAuto,
+  integer,
+  integerOrAuto,
+  layerWidth,
+  secretUrl,
+  text,
+  textList,
+  toggle,
+} from "./setting.ts";
 import type { Setting, SettingValue } from "./setting.ts";
 
 const training = {
@@ -30,11 +41,17 @@ const training = {
     max: 1e6,
     help: "longest gradient of a step (global L2 norm); 0 = no limit",
   }),
-  objective: choice(["auto", "reinforce", "direct", "soft"], {
+  objective: choice(["auto", "reinforce", "direct", "doubly_robust", "soft"], {
     default: "auto",
-    help: "what is maximised; auto = reinforce for sampled logs, direct for soft logs",
+    help: "what is maximised; auto = doubly_robust or, for soft logs, direct",
   }),
-  epochs: integer({ default: 20, min: 1, max: 10_000, unit: "passes", help: "passes over the episodes" }),
+  epochs: integerOrAuto({
+    default: "auto",
+    min: 1,
+    max: 10_000,
+    unit: "passes",
+    help: "passes over the episodes; auto = 20, or more until 800 optimizer steps are made",
+  }),
   seed: integer({ default: 0, min: 0, max: 4294967295, help: "same seed, data and backend: same policy" }),
   weight_decay: decimal({ default: 0.01, min: 0, max: 100, help: "decoupled weight decay of AdamW" }),
   baseline_decay: decimal({ default: 0.95, min: 0, below: 1, help: "memory of the reward baseline (moving average)" }),
@@ -46,6 +63,12 @@ const training = {
     help: "smallest standard deviation to divide by (the name is the original's)",
   }),
   importance_clip: decimal({ default: 20, min: 1, max: 1e6, help: "largest importance weight of an episode" }),
+  residual_clip: decimal({
+    default: 3,
+    min: 0,
+    max: 1e6,
+    help: "largest importance weight of the reward model's error in doubly_robust",
+  }),
   feedback_weighting: choice(["authority", "none"], {
     default: "authority",
     help: "authority = feedback counts by its author's authority",

@@ -94,6 +94,21 @@ export function decimalOrAuto(declaration: Declaration<number | "auto"> & Bounds
   };
 }
 
+/** A whole number, or `auto`: rlcf chooses. */
+export function integerOrAuto(declaration: Declaration<number | "auto"> & Bounds): Setting<number | "auto"> {
+  return {
+    ...withDefaults(declaration),
+    wanted: `auto or an integer${phraseOf(declaration)}`,
+    read: (value) => {
+      if (value === "auto") return value;
+      return typeof value === "number" && Number.isSafeInteger(value) && isWithin(value, declaration)
+        ? value
+        : undefined;
+    },
+    fromText: numberFromText,
+  };
+}
+
 /** True or false. */
 export function toggle(declaration: Declaration<boolean>): Setting<boolean> {
   return {

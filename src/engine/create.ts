@@ -43,7 +43,16 @@ export interface EngineEntry {
 
 /** Every engine of this build, the one that `auto` likes best first. A new engine is one more line. */
 const ENGINES: readonly EngineEntry[] = [
-  { name: "webgpu", probe: probeGpu, create: (shape) => createTfjs(shape, "webgpu") },
+  {
+    name: "webgpu",
+    probe: probeGpu,
+    create: async (shape) => (await import("./webgpu/engine.ts")).createWebgpuEngine(shape),
+  },
+  {
+    name: "simd",
+    probe: probeSimd,
+    create: async (shape) => (await import("./simd/engine.ts")).createSimdEngine(shape),
+  },
   { name: "wasm", probe: probeCpu(CPU_DEVICES.wasm), create: (shape) => createTfjs(shape, "wasm") },
   { name: "cpu", probe: probeCpu(CPU_DEVICES.cpu), create: (shape) => createTfjs(shape, "cpu") },
 ];
@@ -108,9 +117,16 @@ async function createBest(shape: NetworkShape, engines: readonly EngineEntry[]):
   throw new RlcfError("backend", `found no backend to compute on: ${passedOver.join("; ")}`);
 }
 
-async function createTfjs(shape: NetworkShape, backend: "webgpu" | "wasm" | "cpu"): Promise<PolicyEngine> {
+async function createTfjs(shape: NetworkShape, backend: "wasm" | "cpu"): Promise<PolicyEngine> {
   const { createTfjsEngine } = await import("./tfjs/engine.ts");
   return await createTfjsEngine(shape, backend);
+}
+
+async function probeSimd(): Promise<Omit<BackendStatus, "name">> {
+  const { bestSimdKind, describeSimd } = await import("./simd/device.ts");
+  const kind = bestSimdKind();
+  if (kind === undefined) return { available: false, device: "WebAssembly has no SIMD here", software: false };
+  return { available: true, device: describeSimd(kind), software: false };
 }
 
 async function probeGpu(): Promise<Omit<BackendStatus, "name">> {

@@ -22,6 +22,8 @@ export type SkipReason =
   | "unknown_expert"
   /** A soft trace whose weights are all 0. */
   | "zero_weights"
+  /** The drawn expert's logged probability is 0 in float32: its importance weight would be infinite. */
+  | "zero_propensity"
   /** The user's authority is 0, so the feedback would weigh nothing. */
   | "zero_authority";
 
@@ -107,15 +109,13 @@ export class EpisodeSetBuilder {
   /** Adds a row; returns why it was left out, or undefined. */
   add(row: TrainingRow): SkipReason | undefined {
     const weight = this.#options.feedbackWeighting === "authority" ? row.userAuthority : 1;
-    let episode = this.#rowOfTrace.get(row.traceId);
-    if (weight === 0 || episode === undefined) {
-      const reason = weight === 0 ? "zero_authority" : this.#reasonToSkip(row);
-      if (reason !== undefined) {
-        this.#skipped[reason] = (this.#skipped[reason] ?? 0) + 1;
-        return reason;
-      }
-      episode = this.#append(row);
+    const known = this.#rowOfTrace.get(row.traceId);
+    const reason = reasonToSkipFeedback(row, weight) ?? (known === undefined ? this.#reasonToSkip(row) : undefined);
+    if (reason !== undefined) {
+      this.#skipped[reason] = (this.#skipped[reason] ?? 0) + 1;
+      return reason;
     }
+    const episode = known ?? this.#append(row);
     this.#rewardSums[episode]! += weight * row.score;
     this.#sampleWeights[episode]! += weight;
     this.#feedbackRows++;
@@ -147,7 +147,7 @@ export class EpisodeSetBuilder {
     if (row.logKind === "none") return "no_gating_action";
     if (row.embedding === null) return "no_embedding";
     if (row.embedding.length !== this.#options.inputDim) return "wrong_dimension";
-    if (!row.embedding.every(Number.isFinite) || !Number.isFinite(row.score)) return "not_finite";
+    if (!row.embedding.every(Number.isFinite)) return "not_finite";
     let mass = 0;
     for (const expert in row.gatingWeights) {
       if (!this.#expertIndex.has(expert)) return "unknown_expert";
@@ -156,8 +156,10 @@ export class EpisodeSetBuilder {
     if (row.logKind === "soft") {
       if (!Number.isFinite(mass)) return "not_finite";
       if (mass === 0) return "zero_weights";
-    } else if (!Number.isFinite(row.gatingLogProb)) return "not_finite";
-    return undefined;
+      return undefined;
+    }
+    if (!Number.isFinite(row.gatingLogProb)) return "not_finite";
+    return Math.fround(Math.exp(row.gatingLogProb!)) === 0 ? "zero_propensity" : undefined;
   }
 
   #append(row: TrainingRow): number {
@@ -181,4 +183,10 @@ export class EpisodeSetBuilder {
     this.#rowOfTrace.set(row.traceId, episode);
     return episode;
   }
+}
+
+/** Why a feedback row cannot be used, whatever its trace says. */
+function reasonToSkipFeedback({ score }: TrainingRow, weight: number): SkipReason | undefined {
+  if (weight === 0) return "zero_authority";
+  return Number.isFinite(weight) && Number.isFinite(score) ? undefined : "not_finite";
 }

@@ -22,11 +22,16 @@ export interface HoldoutSplit {
 export function splitHoldout(episodes: EpisodeSet, ratio: number, minHoldout: number): HoldoutSplit {
   const hashes = Float64Array.from(episodes.queryIds, hashToUnit);
   const byHash = Uint32Array.from(hashes.keys()).sort((a, b) => hashes[a]! - hashes[b]! || a - b);
-  const wanted = ratio === 0 ? 0 : Math.min(minHoldout, Math.floor(episodes.size / 2));
+  const wanted = ratio === 0 ? 0 : minHoldout;
   let count = 0;
-  while (count < byHash.length && (hashes[byHash[count]!]! < ratio || count < wanted)) count++;
-  // A query is never cut in two.
-  while (count > 0 && count < byHash.length && hashes[byHash[count]!] === hashes[byHash[count - 1]!]) count++;
+  while (count < byHash.length && hashes[byHash[count]!]! < ratio) count++;
+  // A query is never cut in two: its traces share a hash and come or stay together.
+  while (count < wanted) {
+    let end = count + 1;
+    while (end < byHash.length && hashes[byHash[end]!] === hashes[byHash[count]!]) end++;
+    if (2 * end > episodes.size) break;
+    count = end;
+  }
   return { holdout: byHash.slice(0, count).sort(), training: byHash.slice(count).sort() };
 }
 

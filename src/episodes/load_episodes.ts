@@ -13,10 +13,12 @@ export async function loadEpisodes(
   window: TrainingWindow,
   options: EpisodeOptions & { readonly scoring: Scoring },
 ): Promise<EpisodeSet> {
-  const builder = new EpisodeSetBuilder(await store.countTrainingRows(window), options);
+  const count = await store.countTrainingRows(window);
+  const builder = new EpisodeSetBuilder(count, options);
   // The stored score is the `given` one; MERL-T's rule needs the numbers themselves.
   const withFeedback = options.scoring === "merlt";
-  for await (const page of store.readTrainingRows(window, { withFeedback })) {
+  // Feedback of the past may arrive between counting and reading; there is no room for it, and it can wait.
+  for await (const page of store.readTrainingRows({ ...window, maxFeedback: count }, { withFeedback })) {
     for (const row of page) {
       builder.add(
         row.feedback === undefined ? row : { ...row, score: row.feedback.overallScore({ scoring: "merlt" }) },

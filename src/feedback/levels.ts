@@ -7,6 +7,7 @@
  * @module
  */
 import { expectArray, expectNumber, expectObject, expectText, type JsonObject, unwanted } from "../base/check.ts";
+import { cloneJson } from "../trace/action.ts";
 
 /** Scores of each level in [0, 1]: TypeScript name, JSON name, MERL-T's default. */
 export const LEVEL_SCORES = {
@@ -105,9 +106,17 @@ export function givenScores<L extends LevelName>(level: L, feedback: LevelFeedba
   return given;
 }
 
-/** Throws unless every number of a level is in range, every list a list of texts, and every field known. */
-export function checkLevel<L extends LevelName>(level: L, feedback: LevelFeedback[L]): void {
-  levelFromJson(level, levelToJson(level, feedback));
+/**
+ * A copy of a level; undefined where nothing of it was given. Throws unless every number is in range, every list a list
+ * of texts, and every field known.
+ */
+export function checkedLevel<L extends LevelName>(
+  level: L,
+  feedback: LevelFeedback[L] | undefined,
+): LevelFeedback[L] | undefined {
+  if (feedback === undefined) return undefined;
+  expectObject(feedback, `feedback.${level}_feedback`);
+  return levelFromJson(level, levelToJson(level, feedback));
 }
 
 /** A level as JSON: only what was given. */
@@ -132,7 +141,7 @@ export function levelFromJson<L extends LevelName>(level: L, value: unknown): Le
   if (value === undefined || value === null) return undefined;
   const json = expectObject(value, where);
   const fields: Record<string, unknown> = {};
-  const known = new Set(DERIVED_FIELDS);
+  const known = new Set<string>();
   for (const [key, [name]] of Object.entries(LEVEL_SCORES[level]) as [string, readonly [string, number]][]) {
     known.add(name);
     if (json[name] !== undefined && json[name] !== null) {
@@ -144,13 +153,14 @@ export function levelFromJson<L extends LevelName>(level: L, value: unknown): Le
     if (json[name] !== undefined && json[name] !== null) fields[key] = readOther(json[name], `${where}.${name}`, kind);
   }
   for (const name of Object.keys(json)) {
-    if (!known.has(name)) unwanted(json[name], `${where}.${name}`, `one of ${[...known].join(", ")}`);
+    if (known.has(name) || DERIVED_FIELDS.includes(name)) continue;
+    unwanted(json[name], `${where}.${name}`, `one of ${[...known].join(", ")}`);
   }
   return Object.keys(fields).length === 0 ? undefined : fields as LevelFeedback[L];
 }
 
 function readOther(value: unknown, where: string, kind: "count" | "texts" | "object"): unknown {
-  if (kind === "object") return expectObject(value, where);
+  if (kind === "object") return cloneJson(expectObject(value, where));
   if (kind === "count") return expectNumber(value, where, 0);
   return expectArray(value, where).map((text, i) => expectText(text, `${where}[${i}]`, 2000));
 }

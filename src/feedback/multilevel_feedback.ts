@@ -7,7 +7,7 @@ import { expectNumber, expectObject, expectText, expectTimestamp, type JsonObjec
 import { RlcfError } from "../base/errors.ts";
 import { cloneJson } from "../trace/action.ts";
 import {
-  checkLevel,
+  checkedLevel,
   type LevelFeedback,
   levelFromJson,
   type LevelName,
@@ -73,10 +73,8 @@ export class MultilevelFeedback {
     };
     const levels: { -readonly [L in LevelName]?: LevelFeedback[L] } = {};
     for (const level of LEVELS) {
-      const feedback = given[level];
-      if (feedback === undefined) continue;
-      checkLevel(level, feedback);
-      Object.assign(levels, { [level]: { ...feedback } });
+      const checked = checkedLevel(level, given[level]);
+      if (checked !== undefined) Object.assign(levels, { [level]: checked });
     }
     this.levels = levels;
     this.overallRating = init.overallRating === undefined

@@ -49,6 +49,33 @@ export function directGain(valueE: Floats, baseline: number, gainE: Floats): voi
   for (let e = 0; e < gainE.length; e++) gainE[e] = valueE[e]! - baseline;
 }
 
+/**
+ * Doubly robust: `G_e = q_e + 1{e = a} min(1/mu_a, clip) (r - q_a)` (Dudik, Langford, Li, 2011, eq. 2), less b; for a
+ * mixture the pseudo-inverse takes the importance weight's place.
+ *
+ * Unbiased if either the propensities or q are right, as long as `clip` is not reached; its variance is that of REINFORCE
+ * with the reward replaced by the reward model's error, so it explodes with 1/mu only as far as q is wrong.
+ *
+ * @param mixtureE [E] one-hot of the drawn expert, or the logged mixture
+ * @param weight importance weight of the residual: min(1/mu_a, clip), or 1 for a mixture
+ */
+export function doublyRobustGain(
+  valueE: Floats,
+  baseline: number,
+  mixtureE: Floats,
+  reward: number,
+  weight: number,
+  gainE: Floats,
+): void {
+  let [expected, square] = [0, 0];
+  for (let e = 0; e < gainE.length; e++) {
+    expected += mixtureE[e]! * valueE[e]!;
+    square += mixtureE[e]! * mixtureE[e]!;
+  }
+  const residual = weight * (reward - expected) / square;
+  for (let e = 0; e < gainE.length; e++) gainE[e] = valueE[e]! - baseline + mixtureE[e]! * residual;
+}
+
 /** The original's soft target `T_e = A u_e`, for the head `soft_target`. */
 export function softTargetGain(mixtureE: Floats, advantage: number, gainE: Floats): void {
   for (let e = 0; e < gainE.length; e++) gainE[e] = advantage * mixtureE[e]!;

@@ -142,9 +142,10 @@ export function logSoftmax(logitsE: ArrayLike<number>, piE: Floats, logPiE: Floa
   for (let e = 0; e < logitsE.length; e++) max = Math.max(max, logitsE[e]!);
   let sum = 0;
   for (let e = 0; e < logitsE.length; e++) sum += Math.exp(logitsE[e]! - max);
-  const logSum = max + Math.log(sum);
+  const logSum = Math.log(sum);
   for (let e = 0; e < logitsE.length; e++) {
-    logPiE[e] = logitsE[e]! - logSum;
+    // In this order: beside a huge maximum the logarithm of the sum would be rounded away.
+    logPiE[e] = logitsE[e]! - max - logSum;
     piE[e] = Math.exp(logPiE[e]!);
   }
 }

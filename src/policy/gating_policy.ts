@@ -127,7 +127,10 @@ export class GatingPolicy implements AsyncDisposable {
     if (!(epsilon >= 0 && epsilon <= 1)) {
       throw new RlcfError("usage", `cannot sample: epsilon is ${epsilon}, wanted a number from 0 to 1`);
     }
-    const logits = (await this.engine.forward(this.#flatten([embedding]))).map((logit) => logit / temperature);
+    const outputs = await this.engine.forward(this.#flatten([embedding]));
+    // The largest goes first: however small the temperature, no quotient becomes infinity less infinity.
+    const largest = outputs.reduce((max, logit) => Math.max(max, logit));
+    const logits = outputs.map((logit) => (logit - largest) / temperature);
     const [weights, logProbs] = [new Float32Array(logits.length), new Float32Array(logits.length)];
     logSoftmax(logits, weights, logProbs);
     const explored = weights.map((weight) => (1 - epsilon) * weight + epsilon / this.numExperts);
@@ -190,6 +193,9 @@ export class GatingPolicy implements AsyncDisposable {
 function expertsOf({ experts, numExperts }: GatingPolicyOptions): readonly string[] {
   if (experts === undefined) {
     const count = numExperts ?? DEFAULT_EXPERTS.length;
+    if (!Number.isInteger(count) || count < 1) {
+      throw new RlcfError("usage", `cannot build the policy: numExperts is ${count}, wanted an integer >= 1`);
+    }
     if (count === DEFAULT_EXPERTS.length) return DEFAULT_EXPERTS;
     return Array.from({ length: count }, (_, i) => `expert_${i}`);
   }

@@ -9,7 +9,7 @@ import { periodicVersion } from "../checkpoint/version.ts";
 import type { Config } from "../config/schema.ts";
 import { episodesDigest } from "../episodes/digest.ts";
 import type { SingleStepTrainer } from "../train/single_step_trainer.ts";
-import { type RunCursor, TrainingRun } from "../train/training_run.ts";
+import { epochsFor, type RunCursor, TrainingRun } from "../train/training_run.ts";
 import type { TrainProgress } from "./report.ts";
 import { runToJson } from "./resume.ts";
 import type { TrainingLog } from "./training_log.ts";
@@ -40,7 +40,8 @@ export async function trainPasses(parts: {
   onProgress?: ((progress: TrainProgress) => void) | undefined;
 }): Promise<Trained> {
   const { context, config, trainingLog, trainer, version, cursor, signal, onProgress } = parts;
-  const { epochs, batchSize, seed } = config.training;
+  const { batchSize, seed } = config.training;
+  const epochs = epochsFor(config.training.epochs, trainingLog.split.training.length, batchSize);
   const { objective } = trainingLog.objective;
   const digest = episodesDigest(trainingLog.episodes);
   const run = await TrainingRun.start({

@@ -46,8 +46,12 @@ export function runToJson({ cursor, window, version, digest }: SavedRun): JsonOb
   };
 }
 
+/** Sessions looked at for one that left a saved state. */
+const SESSIONS_LOOKED_AT = 50;
+
 /**
- * The newest periodic version of the latest session, if that session did not complete.
+ * The newest periodic version of the sessions since the last one that completed. A session that died before its first
+ * save does not hide the one before it.
  *
  * @param configJson the configuration in force; it must be the run's own
  * @throws RlcfError `usage` if there is nothing to take up or the settings differ; `checkpoint` if the version is broken
@@ -58,16 +62,21 @@ export async function findResumePoint(
   policyType: string,
   configJson: JsonObject,
 ): Promise<ResumePoint> {
-  const [session] = await store.listTrainingSessions(policyType, 1);
-  if (session === undefined || session.status === "completed") {
-    const found = session === undefined ? "there was no session yet" : "the latest session completed";
-    throw new RlcfError("usage", `cannot resume: ${found}`, { hint: "Leave out --resume to start a new session." });
+  const sessions = await store.listTrainingSessions(policyType, SESSIONS_LOOKED_AT);
+  const completed = sessions.findIndex(({ status }) => status === "completed");
+  const open = completed === -1 ? sessions : sessions.slice(0, completed);
+  const hint = "Leave out --resume to start a new session.";
+  if (open[0] === undefined) {
+    const found = sessions.length === 0 ? "there was no session yet" : "the latest session completed";
+    throw new RlcfError("usage", `cannot resume: ${found}`, { hint });
   }
-  const row = (await store.listPolicyCheckpoints(policyType))
-    .find(({ version, trainingSessionId }) => trainingSessionId === session.id && isPeriodic(version));
+  const checkpoints = await store.listPolicyCheckpoints(policyType);
+  const row = open.map(({ id }) =>
+    checkpoints.find(({ version, trainingSessionId }) => trainingSessionId === id && isPeriodic(version))
+  ).find((found) => found !== undefined);
   if (row === undefined) {
-    throw new RlcfError("usage", `cannot resume: the session of ${session.startedAt} ended before its first save`, {
-      hint: "Leave out --resume to start a new session.",
+    throw new RlcfError("usage", `cannot resume: the session of ${open[0].startedAt} ended before its first save`, {
+      hint,
     });
   }
   requireSameSettings(row.config, configJson, row.version);

@@ -110,6 +110,7 @@ function trainerOf(policy: GatingPolicy, config: Config, saved?: SavedPolicy): S
       normalizeAdvantage: training.normalizeAdvantage,
       minVariance: training.minVariance,
       importanceClip: training.importanceClip,
+      residualClip: training.residualClip,
       objective: training.objective,
     },
     ...(saved === undefined ? {} : { state: saved.trainer }),

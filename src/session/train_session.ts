@@ -13,7 +13,7 @@ import type { RLCFPersistence } from "../store/persistence.ts";
 import { type Contestant, evaluateOnHoldout, routeHoldout } from "./holdout_evaluation.ts";
 import type { TrainProgress, TrainReport } from "./report.ts";
 import { type Trained, trainPasses } from "./passes.ts";
-import { checkSameLog, findResumePoint } from "./resume.ts";
+import { checkSameLog, findResumePoint, type ResumePoint } from "./resume.ts";
 import { type StartingPoint, startingPoint } from "./starting_point.ts";
 import { readTrainingLog, requireEnough, type TrainingLog, windowOf } from "./training_log.ts";
 import { nextVersion, type PublishedVersion, publishVersion, removeExpired, type SessionContext } from "./versions.ts";
@@ -75,7 +75,7 @@ export async function trainSession(request: TrainRequest): Promise<TrainReport> 
       parentVersion: start.parentVersion,
       config: request.configJson,
     };
-    announce(version, trainingLog, start);
+    announce(version, trainingLog, start, resumed);
     const trained = await trainPasses({
       context,
       config,
@@ -170,11 +170,19 @@ async function closeFailedSession(store: RLCFPersistence, sessionId: string, thr
   }
 }
 
-function announce(version: string, trainingLog: TrainingLog, start: StartingPoint): void {
+function announce(
+  version: string,
+  trainingLog: TrainingLog,
+  start: StartingPoint,
+  resumed: ResumePoint | undefined,
+): void {
   const { engine, backendReason } = start.policy;
-  log.info("training {version} from {parent} on {backend} ({device}): {reason}", {
+  const from = resumed === undefined
+    ? start.parentVersion ?? "fresh weights"
+    : `pass ${resumed.cursor.epoch + 1}, episode ${resumed.cursor.position + 1}, of an interrupted session`;
+  log.info("training {version} from {from} on {backend} ({device}): {reason}", {
     version,
-    parent: start.parentVersion ?? "fresh weights",
+    from,
     backend: engine.backend,
     device: engine.device,
     reason: backendReason,

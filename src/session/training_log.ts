@@ -5,7 +5,7 @@
  */
 import { RlcfError } from "../base/errors.ts";
 import type { Config } from "../config/schema.ts";
-import { type EpisodeSet, type LogMix, logMixOf } from "../episodes/episode_set.ts";
+import { type EpisodeSet, type LogMix, logMixOf, type SkipCounts } from "../episodes/episode_set.ts";
 import { type HoldoutSplit, splitHoldout } from "../episodes/holdout.ts";
 import { loadEpisodes } from "../episodes/load_episodes.ts";
 import type { RLCFPersistence, TrainingWindow } from "../store/persistence.ts";
@@ -64,26 +64,47 @@ export function requireEnough(log: TrainingLog, config: Config, location: string
   const { minFeedback } = config.training;
   const { lookbackDays } = config.database;
   const usable = log.episodes.feedbackRows;
+  const scope = log.window.policyVersion === undefined ? "" : ` on traces that ${log.window.policyVersion} routed`;
   const reasons = Object.entries(log.episodes.skipped).map(([reason, count]) => `${count} ${reason}`).join(", ");
   if (log.available === 0) {
     throw new RlcfError(
       "not_enough_data",
-      `No traces with feedback found: ${location} holds no feedback of the last ${lookbackDays} days`,
+      `No traces with feedback found: ${location} holds no feedback of the last ${lookbackDays} days${scope}`,
       {
         hint: "rlcf stats shows what is stored; --lookback-days N reaches further back; --database names another one.",
       },
+    );
+  }
+  if (log.episodes.size > 0 && log.split.training.length === 0) {
+    throw new RlcfError(
+      "not_enough_data",
+      `Insufficient feedback: all ${log.episodes.size} usable episodes are on queries that are held out`,
+      { hint: "Collect feedback on more queries, or lower evaluation.holdout_ratio." },
     );
   }
   if (usable < minFeedback || log.split.training.length === 0) {
     const left = reasons === "" ? "" : `; left out: ${reasons}`;
     throw new RlcfError(
       "not_enough_data",
-      `Insufficient feedback: ${usable} of ${minFeedback} usable in the last ${lookbackDays} days${left}`,
+      `Insufficient feedback: ${usable} of ${minFeedback} usable in the last ${lookbackDays} days${scope}${left}`,
       {
-        hint: reasons === ""
-          ? "Collect more feedback, reach further back with --lookback-days, or lower training.min_feedback."
-          : "See the README's table of skip reasons: traces need a gating action with query_embedding in its metadata.",
+        hint: hintFor(log.episodes.skipped),
       },
     );
+  }
+}
+
+/** What to do about feedback that was left out for the reason met most. */
+function hintFor(skipped: SkipCounts): string {
+  const [most] = Object.entries(skipped).toSorted(([, a], [, b]) => b - a);
+  switch (most?.[0]) {
+    case undefined:
+      return "Collect more feedback, reach further back with --lookback-days, or lower training.min_feedback.";
+    case "wrong_dimension":
+      return "Set gating_policy.input_dim to the length of the logged embeddings.";
+    case "unknown_expert":
+      return "Name the experts of the log in gating_policy.experts.";
+    default:
+      return "See the README's table of skip reasons: traces need a gating action with query_embedding in its metadata.";
   }
 }

@@ -7,7 +7,7 @@ import type { Selectable } from "kysely";
 import { type JsonObject, unwanted } from "../base/check.ts";
 import { RlcfError } from "../base/errors.ts";
 import type { Database } from "./database.ts";
-import type { NewPolicyCheckpoint, PolicyActivation, PolicyCheckpoint } from "./persistence.ts";
+import type { NewPolicyCheckpoint, PolicyActivation, PolicyCheckpoint } from "./records.ts";
 import type { CheckpointTable } from "./tables.ts";
 import { countOf, jsonText, limitOf, nameOf, newId, optionalName } from "./values.ts";
 

@@ -1,5 +1,10 @@
 /**
- * Opens the store.
+ * Opens the store. What Deno must allow it, besides `--allow-env=RLCF_*`:
+ *
+ * - SQLite in a file: `--allow-read=FILE --allow-write=FILE`; in memory: nothing.
+ * - PostgreSQL: `--allow-net=HOST:PORT` and `--ignore-env`, since the driver looks up variables such as `PGHOST`; with
+ *   certificates in files also `--allow-read` of them.
+ * - `--allow-sys=hostname` puts the host's name into sessions and leases; without it they say `unknown`.
  *
  * @module
  */

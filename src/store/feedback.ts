@@ -8,7 +8,7 @@ import { RlcfError } from "../base/errors.ts";
 import type { MultilevelFeedback } from "../feedback/multilevel_feedback.ts";
 import type { Database } from "./database.ts";
 import { feedbackFromText, feedbackRow } from "./feedback_rows.ts";
-import type { FeedbackContext } from "./persistence.ts";
+import type { FeedbackContext } from "./records.ts";
 import type { FeedbackTable, Tables } from "./tables.ts";
 import { ROWS_PER_INSERT } from "./traces.ts";
 import { uuidOrUndefined } from "./values.ts";

@@ -6,7 +6,7 @@
 import type { Insertable } from "kysely";
 import { expectNumber, unwanted } from "../base/check.ts";
 import { MultilevelFeedback } from "../feedback/multilevel_feedback.ts";
-import type { FeedbackContext } from "./persistence.ts";
+import type { FeedbackContext } from "./records.ts";
 import type { FeedbackTable } from "./tables.ts";
 import { jsonText, newId, optionalName } from "./values.ts";
 

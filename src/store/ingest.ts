@@ -8,7 +8,7 @@ import { RlcfError } from "../base/errors.ts";
 import type { Database } from "./database.ts";
 import { insertFeedback, markTraces } from "./feedback.ts";
 import { feedbackRow } from "./feedback_rows.ts";
-import type { IngestCounts, IngestRecord } from "./persistence.ts";
+import type { IngestCounts, IngestRecord } from "./records.ts";
 import type { FeedbackTable, Tables, TraceTable } from "./tables.ts";
 import { traceRow } from "./trace_rows.ts";
 import { insertTraces, ROWS_PER_INSERT } from "./traces.ts";

@@ -8,6 +8,7 @@
 export interface ProcessIdentity {
   /** The host's name, `unknown` without `--allow-sys=hostname`. */
   readonly host: string;
+  /** The process on that host. */
   readonly processId: number;
 }
 

@@ -7,7 +7,7 @@ import type { Updateable } from "kysely";
 import type { JsonObject } from "../base/check.ts";
 import { RlcfError } from "../base/errors.ts";
 import type { Database } from "./database.ts";
-import type { SessionOutcome, TrainingSession } from "./persistence.ts";
+import type { SessionOutcome, TrainingSession } from "./records.ts";
 import { thisProcess } from "./process.ts";
 import type { SessionTable } from "./tables.ts";
 import { countOf, jsonText, limitOf, nameOf, optionalName, uuidOrUndefined } from "./values.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Database } from "./database.ts";
-import type { TrainingStats } from "./persistence.ts";
+import type { TrainingStats } from "./records.ts";
 
 /** Counts, filtered by version everywhere if one is given; see RLCFPersistence.getTrainingStats. */
 export async function getTrainingStats({ db }: Database, policyVersion?: string): Promise<TrainingStats> {

@@ -8,7 +8,7 @@
  */
 import type { Generated } from "kysely";
 import type { LogKind } from "../trace/gating_decision.ts";
-import type { SessionStatus } from "./persistence.ts";
+import type { SessionStatus } from "./records.ts";
 
 /** 0 or 1; a `boolean` on PostgreSQL. */
 export type Flag = 0 | 1;

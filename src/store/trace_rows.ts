@@ -9,7 +9,7 @@ import { expectNumber, type JsonObject, unwanted } from "../base/check.ts";
 import { RlcfError } from "../base/errors.ts";
 import { ExecutionTrace } from "../trace/execution_trace.ts";
 import { gatingDecision } from "../trace/gating_decision.ts";
-import type { TraceContext } from "./persistence.ts";
+import type { TraceContext } from "./records.ts";
 import type { TraceTable } from "./tables.ts";
 import { jsonText, nameOf, newId, optionalName, optionalText } from "./values.ts";
 

@@ -6,7 +6,7 @@
 import type { Insertable, Kysely } from "kysely";
 import type { ExecutionTrace } from "../trace/execution_trace.ts";
 import type { Database } from "./database.ts";
-import type { TraceContext } from "./persistence.ts";
+import type { TraceContext } from "./records.ts";
 import type { Tables, TraceTable } from "./tables.ts";
 import { TRACE_COLUMNS, traceFromRow, traceRow } from "./trace_rows.ts";
 import { limitOf, uuidOrUndefined } from "./values.ts";

@@ -8,7 +8,7 @@ import type { SelectQueryBuilder } from "kysely";
 import { expectTimestamp } from "../base/check.ts";
 import type { Database } from "./database.ts";
 import { feedbackFromText } from "./feedback_rows.ts";
-import type { TrainingDataFilter, TrainingPair, TrainingRow, TrainingWindow } from "./persistence.ts";
+import type { TrainingDataFilter, TrainingPair, TrainingRow, TrainingWindow } from "./records.ts";
 import type { FeedbackTable, TraceTable } from "./tables.ts";
 import { embeddingFromBytes, TRACE_COLUMNS, traceFromRow } from "./trace_rows.ts";
 import { limitOf, optionalTime } from "./values.ts";

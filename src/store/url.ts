@@ -8,6 +8,7 @@ import { maskedUrl } from "../base/secrets.ts";
 
 /** A SQLite database. */
 export interface SqliteTarget {
+  /** Tells the two kinds apart. */
   readonly dialect: "sqlite";
   /** Path of the file, or `:memory:`. */
   readonly path: string;
@@ -17,6 +18,7 @@ export interface SqliteTarget {
 
 /** A PostgreSQL database. */
 export interface PostgresTarget {
+  /** Tells the two kinds apart. */
   readonly dialect: "postgres";
   /** URL as the driver takes it. */
   readonly url: string;

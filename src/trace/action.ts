@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { expectNumber, expectObject, expectText, expectTimestamp, type JsonObject } from "../base/check.ts";
+import { expectNumber, expectObject, expectText, expectTimestamp, type JsonObject, unwanted } from "../base/check.ts";
 
 /** Action types that rlcf gives a meaning to. Others are kept as they came. */
 export const ACTION_TYPES = ["expert_selection", "graph_traversal", "tool_use"] as const;
@@ -69,14 +69,18 @@ export function isGatingAction(action: Action): boolean {
   return action.actionType === "expert_selection" && GATING_SOURCES.includes(action.metadata.source);
 }
 
+/** Deepest nesting of a record's JSON; deeper input is an attack on the stack, or an object that holds itself. */
+const MAX_DEPTH = 64;
+
 /** A deep copy of a JSON object in which float arrays have become plain arrays of numbers. */
 export function cloneJson(object: JsonObject): JsonObject {
-  return cloneValue(object) as JsonObject;
+  return cloneValue(object, 0) as JsonObject;
 }
 
-function cloneValue(value: unknown): unknown {
+function cloneValue(value: unknown, depth: number): unknown {
   if (typeof value !== "object" || value === null) return value;
   if (value instanceof Float32Array || value instanceof Float64Array) return Array.from(value);
-  if (Array.isArray(value)) return value.map(cloneValue);
-  return Object.fromEntries(Object.entries(value).map(([key, field]) => [key, cloneValue(field)]));
+  if (depth > MAX_DEPTH) unwanted(value, `JSON nested ${depth} levels deep`, `at most ${MAX_DEPTH} levels`);
+  if (Array.isArray(value)) return value.map((entry) => cloneValue(entry, depth + 1));
+  return Object.fromEntries(Object.entries(value).map(([key, field]) => [key, cloneValue(field, depth + 1)]));
 }

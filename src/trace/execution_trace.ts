@@ -111,15 +111,15 @@ export class ExecutionTrace {
     return this.#reward !== null;
   }
 
-  /** Appends an action. Throws when its log probability is not a finite number of at most 0. */
+  /** Appends a copy of an action. Throws when its log probability is not a finite number of at most 0. */
   addAction(action: Action): this {
     const where = `trace.actions[${this.#actions.length}]`;
-    expectText(action.actionType, `${where}.action_type`);
-    expectNumber(action.logProb, `${where}.log_prob`, -Infinity, 0);
     this.#actions.push({
-      ...action,
-      parameters: cloneJson(action.parameters),
-      metadata: cloneJson(action.metadata),
+      actionType: expectText(action.actionType, `${where}.action_type`),
+      parameters: cloneJson(expectObject(action.parameters, `${where}.parameters`)),
+      logProb: expectNumber(action.logProb, `${where}.log_prob`, -Infinity, 0),
+      timestamp: expectTimestamp(action.timestamp, `${where}.timestamp`),
+      metadata: cloneJson(expectObject(action.metadata, `${where}.metadata`)),
     });
     return this;
   }
@@ -159,9 +159,10 @@ export class ExecutionTrace {
   addPromptAction(
     prompt: Recorded & { expertType: string; promptVersion: string; modulationVector?: readonly number[] },
   ): this {
+    const where = `trace.actions[${this.#actions.length}].parameters`;
     return this.#add("prompt_generation", prompt, {
-      expert_type: prompt.expertType,
-      prompt_version: prompt.promptVersion,
+      expert_type: expectText(prompt.expertType, `${where}.expert_type`),
+      prompt_version: expectText(prompt.promptVersion, `${where}.prompt_version`),
       modulation_vector: prompt.modulationVector ?? null,
     });
   }
@@ -179,12 +180,12 @@ export class ExecutionTrace {
 
   /** Counts for a log line or a table. */
   summary(): ExecutionTraceSummary {
-    const actionTypes: Record<string, number> = {};
-    for (const { actionType } of this.#actions) actionTypes[actionType] = (actionTypes[actionType] ?? 0) + 1;
+    const actionTypes = new Map<string, number>();
+    for (const { actionType } of this.#actions) actionTypes.set(actionType, (actionTypes.get(actionType) ?? 0) + 1);
     return {
       query_id: this.queryId,
       num_actions: this.numActions,
-      action_types: actionTypes,
+      action_types: Object.fromEntries(actionTypes),
       total_log_prob: this.totalLogProb,
       average_log_prob: this.averageLogProb,
       has_reward: this.hasReward,

@@ -11,7 +11,7 @@ import { gatingDecision } from "../trace/gating_decision.ts";
 import type { ExecutionTrace } from "../trace/execution_trace.ts";
 import type { StepMetrics } from "../engine/engine.ts";
 import { type BaselineState, RewardBaseline } from "./baseline.ts";
-import { headOf, type Objective, type ObjectiveChoice, writeGain } from "./objective.ts";
+import { headOf, needsValues, type Objective, type ObjectiveChoice, OBJECTIVES, writeGain } from "./objective.ts";
 
 /** Settings of a {@link SingleStepTrainer}; every one has a default. */
 export interface SingleStepConfig {
@@ -31,6 +31,8 @@ export interface SingleStepConfig {
   readonly minVariance: number;
   /** Largest importance weight; 20. */
   readonly importanceClip: number;
+  /** Largest importance weight of a reward model's error, for `doubly_robust`; 3. */
+  readonly residualClip: number;
   /** What is maximised; `auto`. */
   readonly objective: ObjectiveChoice;
 }
@@ -45,6 +47,7 @@ export const SINGLE_STEP_DEFAULTS: SingleStepConfig = {
   normalizeAdvantage: true,
   minVariance: 0.1,
   importanceClip: 20,
+  residualClip: 3,
   objective: "auto",
 };
 
@@ -125,7 +128,7 @@ export class SingleStepTrainer {
     return this.updateBatch([[trace, feedback]]);
   }
 
-  /** One step on the mean loss of several traces. Throws on an empty list and on objective `direct`. */
+  /** One step on the mean loss of several traces. Throws on an empty list and on objectives that fit a reward model. */
   async updateBatch(
     pairs: readonly (readonly [trace: ExecutionTrace, feedback: MultilevelFeedback])[],
   ): Promise<UpdateMetrics> {
@@ -171,7 +174,7 @@ export class SingleStepTrainer {
    * from the device in between.
    *
    * @param visit `episodes`: the set whose embeddings the engine holds; `weightScale`: factor on the sample weights, 1
-   * by default; `valuesNE`: [N, E] the reward model's values for `direct`
+   * by default; `valuesNE`: [N, E] the reward model's values where the objective needs them
    */
   async trainRows(visit: {
     episodes: EpisodeSet;
@@ -182,10 +185,10 @@ export class SingleStepTrainer {
     valuesNE?: Float32Array | undefined;
   }): Promise<VisitMetrics> {
     const { episodes, rows, batchSize, objective, valuesNE, weightScale = 1 } = visit;
-    if (objective === "direct" && valuesNE === undefined) {
+    if (needsValues(objective) && valuesNE === undefined) {
       throw new RlcfError(
         "usage",
-        "objective direct fits a reward model to a whole log: use a training session, not update()",
+        `objective ${objective} fits a reward model to a whole log: use a training session, not update()`,
       );
     }
     const experts = episodes.experts.length;
@@ -199,8 +202,15 @@ export class SingleStepTrainer {
       reward[start / batchSize] = rewards.reduce((sum, value) => sum + value, 0) / rewards.length;
       for (const [i, row] of batch.entries()) {
         const gainE = coefficients.subarray((start + i) * experts, (start + i + 1) * experts);
-        const { importanceClip } = this.config;
-        writeGain(episodes, row, { objective, advantage: advantages[i]!, baseline, importanceClip, valuesNE }, gainE);
+        const { importanceClip, residualClip } = this.config;
+        writeGain(episodes, row, {
+          objective,
+          advantage: advantages[i]!,
+          baseline,
+          importanceClip,
+          residualClip,
+          valuesNE,
+        }, gainE);
       }
     }
     const metrics = await this.policy.engine.train({
@@ -264,6 +274,12 @@ export class SingleStepTrainer {
 }
 
 function checkConfig(config: SingleStepConfig): void {
+  if (!OBJECTIVES.includes(config.objective)) {
+    throw new RlcfError(
+      "usage",
+      `cannot build the trainer: objective is ${config.objective}, wanted one of ${OBJECTIVES.join(", ")}`,
+    );
+  }
   const within = (name: keyof SingleStepConfig, wanted: string, holds: (value: number) => boolean): void => {
     const value = config[name] as number;
     if (!Number.isFinite(value) || !holds(value)) {

@@ -6,7 +6,7 @@
  */
 import { Random } from "../base/random.ts";
 import type { EpisodeSet } from "../episodes/episode_set.ts";
-import type { Objective } from "./objective.ts";
+import { needsValues, type Objective } from "./objective.ts";
 import { crossFitValues } from "./reward_model.ts";
 import type { SingleStepTrainer, VisitMetrics } from "./single_step_trainer.ts";
 
@@ -16,6 +16,15 @@ export interface RunCursor {
   readonly epoch: number;
   /** Rows visited in the current pass; a multiple of the batch size. */
   readonly position: number;
+}
+
+/** Passes that `auto` makes at least, and optimizer steps below which it makes more of them: small logs need both. */
+const AUTO_EPOCHS = { passes: 20, steps: 800 } as const;
+
+/** The number of passes over so many rows: the one asked for, or enough for the policy to settle. */
+export function epochsFor(choice: number | "auto", rows: number, batchSize: number): number {
+  if (choice !== "auto") return choice;
+  return Math.max(AUTO_EPOCHS.passes, Math.ceil(AUTO_EPOCHS.steps / Math.ceil(rows / batchSize)));
 }
 
 /** What a {@link TrainingRun} is made of. */
@@ -53,7 +62,7 @@ export class TrainingRun {
   static async start(options: TrainingRunOptions): Promise<TrainingRun> {
     const { episodes, trainingRows, objective, trainer } = options;
     await trainer.policy.engine.upload(episodes.embeddings);
-    const values = objective === "direct" ? crossFitValues(episodes, trainingRows).valuesNE : undefined;
+    const values = needsValues(objective) ? crossFitValues(episodes, trainingRows).valuesNE : undefined;
     return new TrainingRun(options, values);
   }
 

@@ -22,6 +22,7 @@ const others: Readonly<Record<SettingKey, readonly [text: string, value: unknown
   "training.normalize_advantage": ["false", false],
   "training.min_variance": ["0.2", 0.2],
   "training.importance_clip": ["1", 1],
+  "training.residual_clip": ["2.5", 2.5],
   "training.feedback_weighting": ["none", "none"],
   "training.scoring": ["merlt", "merlt"],
   "gating_policy.input_dim": ["1024", 1024],

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { openSqlite } from "../../src/store/sqlite/open.ts";
-import { acquireLease } from "../../src/store/leases.ts";
+import { acquireLease, getLeaseHolder } from "../../src/store/leases.ts";
 import { migrate } from "../../src/store/migrate.ts";
 import { testOnEach } from "./databases.ts";
 import { refusal } from "./refusals.ts";
@@ -71,15 +71,22 @@ testOnEach("closing the store lets go of its leases", async (on) => {
   assert.equal(await on.store.getLeaseHolder("gating"), null);
 });
 
-Deno.test("a held lease is renewed before it expires", async () => {
+Deno.test("a held lease is renewed before it expires, and no more once it was let go", async () => {
   const database = openSqlite({ dialect: "sqlite", path: ":memory:", location: "sqlite://" });
   try {
     await migrate(database);
-    await using lease = await acquireLease(database, "gating", { lifetimeSeconds: 60, renewalMs: 5 });
+    const lease = await acquireLease(database, "gating", { lifetimeSeconds: 60, renewalMs: 5 });
     const { expiresAt } = lease.holder;
-    while (lease.holder.expiresAt === expiresAt) await new Promise((resolve) => setTimeout(resolve, 5));
+    while (lease.holder.expiresAt === expiresAt) await pause(5);
     assert.ok(Date.parse(lease.holder.expiresAt) > Date.parse(expiresAt));
+    await lease[Symbol.asyncDispose]();
+    await pause(30);
+    assert.equal(await getLeaseHolder(database, "gating"), null);
   } finally {
     await database.db.destroy();
   }
 });
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

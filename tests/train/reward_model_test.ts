@@ -1,0 +1,167 @@
+import assert from "node:assert/strict";
+import type { EpisodeSet } from "../../src/episodes/episode_set.ts";
+import { hashToUnit } from "../../src/episodes/holdout.ts";
+import { SpectralPrior } from "../../src/train/spectral_prior.ts";
+import { crossFitValues, fitRewardModel, predictRows } from "../../src/train/reward_model.ts";
+import { relativeError } from "../support/numbers.ts";
+import { solve } from "./linear_system.ts";
+import { allRows, syntheticEpisodes } from "./support.ts";
+
+/** The set with the reward of one row changed. */
+function withReward(episodes: EpisodeSet, row: number, reward: number): EpisodeSet {
+  const rewards = episodes.rewards.slice();
+  rewards[row] = reward;
+  return { ...episodes, rewards };
+}
+
+/** q(x, e) of every row under coefficients [E, I + 1], in plain loops. */
+function valuesOf(episodes: EpisodeSet, theta: Float64Array): number[] {
+  const { inputDim, experts, embeddings, size } = episodes;
+  return Array.from({ length: size * experts.length }, (_, k) => {
+    const [row, e] = [Math.floor(k / experts.length), k % experts.length];
+    let value = theta[e * (inputDim + 1) + inputDim]!;
+    for (let i = 0; i < inputDim; i++) value += theta[e * (inputDim + 1) + i]! * embeddings[row * inputDim + i]!;
+    return value;
+  });
+}
+
+/** Values [N, E] less the mean over the experts of each row: all that a policy can see of them. */
+function contrasts(values: ArrayLike<number>): number[] {
+  return Array.from(values, (value, k) => {
+    const start = k - k % 4;
+    return value - (values[start]! + values[start + 1]! + values[start + 2]! + values[start + 3]!) / 4;
+  });
+}
+
+/**
+ * Values [N, E] by ridge regression under the spectral prior, through the normal equations: the features of expert e are
+ * `u_e [C (x - mean), 30]`, the penalty the ridge times the mean weight times the embeddings' variance.
+ */
+function ridgeInClosedForm(episodes: EpisodeSet, rows: Uint32Array, ridge: number): number[] {
+  const { inputDim, experts, embeddings, mixtures, sampleWeights, rewards } = episodes;
+  const prior = new SpectralPrior(episodes, rows);
+  const width = inputDim + 1;
+  const size = experts.length * width;
+  const featuresOf = (row: number): Float64Array => {
+    const centred = Float64Array.from({ length: width }, (_, i) => {
+      return i === inputDim ? 30 : embeddings[row * inputDim + i]! - prior.mean[i]!;
+    });
+    return prior.multiply(centred);
+  };
+  const system = Array.from({ length: size }, () => new Float64Array(size + 1));
+  const mass = rows.reduce((sum, row) => sum + sampleWeights[row]!, 0);
+  // Intercepts are drawn towards the mean reward, not towards 0.
+  const mean = rows.reduce((sum, row) => sum + sampleWeights[row]! * rewards[row]!, 0) / mass;
+  for (const row of rows) {
+    const own = featuresOf(row);
+    const features = Float64Array.from({ length: size }, (_, k) => {
+      return mixtures[row * experts.length + Math.floor(k / width)]! * own[k % width]!;
+    });
+    for (let j = 0; j < size; j++) {
+      for (let k = 0; k < size; k++) system[j]![k]! += sampleWeights[row]! * features[j]! * features[k]!;
+      system[j]![size]! += sampleWeights[row]! * features[j]! * (rewards[row]! - mean);
+    }
+  }
+  for (let k = 0; k < size; k++) system[k]![k]! += ridge * (mass / rows.length) * prior.totalVariance;
+  const phi = solve(system);
+  return Array.from({ length: episodes.size * experts.length }, (_, k) => {
+    const [row, start] = [Math.floor(k / experts.length), (k % experts.length) * width];
+    return featuresOf(row).reduce((sum, feature, i) => sum + feature * phi[start + i]!, mean);
+  });
+}
+
+for (const soft of [false, true]) {
+  const log = soft ? "mixed" : "drawn";
+  Deno.test(`a linear truth is recovered from ${log} experts`, () => {
+    const { episodes, truth } = syntheticEpisodes({ size: 400, soft });
+    const { theta } = fitRewardModel(episodes, allRows(400), 1e-6);
+    const error = relativeError(contrasts(valuesOf(episodes, theta)), contrasts(valuesOf(episodes, truth)));
+    assert.ok(error < 0.15, `contrasts are off by ${error}`);
+    const values = new Float32Array(400 * 4);
+    predictRows({ theta }, episodes, allRows(400), values);
+    assert.ok(relativeError(values, valuesOf(episodes, truth)) < 5e-2);
+  });
+
+  Deno.test(`the cross-fitted values of ${log} experts are near a linear truth in spite of noise`, () => {
+    const { episodes, truth } = syntheticEpisodes({ size: 1000, soft, noise: 0.05 });
+    const { valuesNE } = crossFitValues(episodes, allRows(1000));
+    const wanted = valuesOf(episodes, truth);
+    const mean = wanted.reduce((sum, value) => sum + value, 0) / wanted.length;
+    const spread = Math.hypot(...wanted.map((value) => value - mean));
+    const error = Math.hypot(...wanted.map((value, i) => value - valuesNE[i]!));
+    assert.ok(error < 0.6 * spread, `off by ${error} of a spread of ${spread}`);
+  });
+
+  Deno.test(`the fit to ${log} experts is the ridge regression in closed form`, () => {
+    const { episodes } = syntheticEpisodes({ size: 60, soft, noise: 0.1 });
+    const rows = allRows(60).filter((row) => row % 5 !== 0);
+    for (const ridge of [3, 30, 300]) {
+      const found = new Float32Array(240);
+      predictRows(fitRewardModel(episodes, rows, ridge), episodes, allRows(60), found);
+      const wanted = ridgeInClosedForm(episodes, rows, ridge);
+      assert.ok(relativeError(found, wanted) < 1e-3, `ridge ${ridge}`);
+      const error = relativeError(contrasts(found), contrasts(wanted));
+      assert.ok(error < 0.01, `contrasts are off by ${error} at ridge ${ridge}`);
+    }
+  });
+}
+
+Deno.test("the values of a row never depend on its own reward", () => {
+  const { episodes } = syntheticEpisodes({ size: 80, noise: 0.1 });
+  const rows = allRows(80);
+  const before = crossFitValues(episodes, rows);
+  for (const row of [0, 13, 40, 79]) {
+    const after = crossFitValues(withReward(episodes, row, episodes.rewards[row]! + 0.05), rows);
+    // One ridge is chosen for all rows by the error on all of them; that choice alone could carry a row's reward over.
+    assert.equal(after.ridge, before.ridge);
+    assert.deepEqual(after.valuesNE.subarray(4 * row, 4 * row + 4), before.valuesNE.subarray(4 * row, 4 * row + 4));
+    assert.notDeepEqual(after.valuesNE, before.valuesNE);
+  }
+});
+
+Deno.test("the values of a row never depend on another reward of its query", () => {
+  const { episodes } = syntheticEpisodes({ size: 80, noise: 0.1 });
+  const queryIds = episodes.queryIds.map((query, row) => row === 30 ? episodes.queryIds[3]! : query);
+  const before = crossFitValues({ ...episodes, queryIds }, allRows(80));
+  const changed = withReward({ ...episodes, queryIds }, 30, episodes.rewards[30]! + 0.02);
+  const after = crossFitValues(changed, allRows(80));
+  assert.equal(after.ridge, before.ridge);
+  assert.deepEqual(after.valuesNE.subarray(12, 16), before.valuesNE.subarray(12, 16));
+});
+
+Deno.test("rows that are held out neither teach nor get a value", () => {
+  const { episodes } = syntheticEpisodes({ size: 80, noise: 0.1 });
+  const rows = allRows(80).filter((row) => row >= 20);
+  const { valuesNE } = crossFitValues(episodes, rows);
+  assert.ok(valuesNE.subarray(0, 4 * 20).every((value) => value === 0));
+  assert.deepEqual(crossFitValues(withReward(episodes, 5, 0), rows).valuesNE, valuesNE);
+});
+
+Deno.test("the fold of a query is not the digit by which it is held out", () => {
+  const heldOut = Array.from({ length: 4000 }, (_, i) => `query_${i}`).filter((query) => hashToUnit(query) < 0.2);
+  const counts = [0, 0, 0, 0];
+  for (const query of heldOut) counts[Math.floor(4 * hashToUnit(`fold ${query}`))]!++;
+  assert.ok(Math.min(...counts) > heldOut.length / 4 * 0.75, `folds of the held-out queries: ${counts}`);
+});
+
+Deno.test("feedback of more weight counts for more in the fit", () => {
+  const { episodes } = syntheticEpisodes({ size: 40 });
+  const rewards = episodes.rewards.map((_, row) => row < 20 ? 1 : 0);
+  const meanValue = (first: number): number => {
+    const sampleWeights = episodes.sampleWeights.map((_, row) => row < 20 ? first : 1);
+    const weighted = { ...episodes, rewards, sampleWeights };
+    const values = new Float32Array(160);
+    predictRows(fitRewardModel(weighted, allRows(40), 100), weighted, allRows(40), values);
+    return values.reduce((sum, value) => sum + value, 0) / 160;
+  };
+  assert.ok(meanValue(9) > meanValue(1) + 0.2);
+});
+
+Deno.test("one query alone, or embeddings of zeros, give finite values", () => {
+  const { episodes } = syntheticEpisodes({ size: 10, noise: 0.1 });
+  const oneQuery = { ...episodes, queryIds: episodes.queryIds.map(() => "q") };
+  const zeros = { ...episodes, embeddings: new Float32Array(episodes.embeddings.length) };
+  for (const odd of [oneQuery, zeros]) {
+    assert.ok(crossFitValues(odd, allRows(10)).valuesNE.every(Number.isFinite));
+  }
+});
