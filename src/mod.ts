@@ -1,6 +1,11 @@
 /**
  * The library's public face: records, the policy, its trainer, and the store.
  *
+ * A service that asks for routes starts at {@link GatingPolicy} (`sample`, `forward`) and takes the active version from
+ * {@link findStoredPolicy}; one that logs them starts at {@link createPersistence}, {@link ExecutionTrace} and
+ * {@link MultilevelFeedback}; one that trains by hand at {@link SingleStepTrainer}. Every failure that a user can mend
+ * is an {@link RlcfError}.
+ *
  * @module
  */
 export { type ErrorCode, RlcfError } from "./base/errors.ts";
@@ -15,6 +20,7 @@ export {
 export { computeBaseline, computeReturns, mergeTraces } from "./trace/collections.ts";
 export { type GatingDecision, gatingDecision, type LogKind } from "./trace/gating_decision.ts";
 export {
+  LEVEL_SCORES,
   type LevelFeedback,
   type LevelName,
   type LevelScores,
@@ -30,6 +36,7 @@ export {
 export { aggregateFeedback, feedbackFromRating } from "./feedback/factories.ts";
 export type { LevelWeights, Scoring } from "./feedback/scoring.ts";
 export {
+  DEFAULT_EXPERTS,
   GatingPolicy,
   type GatingPolicyOptions,
   type Routing,
@@ -38,16 +45,30 @@ export {
 } from "./policy/gating_policy.ts";
 export type { StateDict, StateTensor } from "./policy/state_dict.ts";
 export {
+  SINGLE_STEP_DEFAULTS,
   type SingleStepConfig,
   SingleStepTrainer,
   type TrainerState,
   type TrainerStats,
   type UpdateMetrics,
+  type VisitMetrics,
 } from "./train/single_step_trainer.ts";
 export type { BaselineState } from "./train/baseline.ts";
 export type { Objective, ObjectiveChoice } from "./train/objective.ts";
-export type { BackendName, NetworkShape, PolicyEngine } from "./engine/engine.ts";
+export type {
+  BackendName,
+  NetworkShape,
+  OptimizerSettings,
+  PolicyEngine,
+  StepMetrics,
+  TrainingSegment,
+  TrainingState,
+} from "./engine/engine.ts";
+export type { LossHeadName } from "./loss/heads.ts";
+export type { EpisodeSet, SkipCounts, SkipReason } from "./episodes/episode_set.ts";
 export { type BackendStatus, listBackends } from "./engine/create.ts";
+export { findStoredPolicy, openPolicy, type StoredPolicy } from "./session/open_policy.ts";
+export type { SavedNetwork, SavedPolicy } from "./session/saved_policy.ts";
 export { createPersistence, type PersistenceOptions } from "./store/create.ts";
 export type {
   FeedbackContext,
@@ -55,6 +76,7 @@ export type {
   IngestRecord,
   Lease,
   LeaseHolder,
+  LogGroup,
   NewPolicyCheckpoint,
   PolicyActivation,
   PolicyCheckpoint,

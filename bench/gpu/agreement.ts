@@ -6,13 +6,14 @@
  */
 import { Random } from "../../src/base/random.ts";
 import { messageOf } from "../../src/base/errors.ts";
+import { unitRows } from "../../src/bench/workload.ts";
 import { createEngine } from "../../src/engine/create.ts";
 import type { PolicyEngine } from "../../src/engine/engine.ts";
 import { initialState } from "../../src/engine/network.ts";
 import { LOSS_HEADS, type LossHeadName } from "../../src/loss/heads.ts";
 import { relativeError } from "../../tests/support/numbers.ts";
 import { ReferenceEngine } from "../../tests/support/reference_engine.ts";
-import { randomSegment, type Sizes, unitRows } from "./sizes.ts";
+import { randomSegment, type Sizes } from "./sizes.ts";
 
 /** Largest relative l2 error that counts as agreement. */
 const LIMIT = 1e-5;

@@ -8,11 +8,12 @@
  */
 // deno-lint-ignore-file no-console -- a benchmark prints what it measured
 import { parseArgs } from "node:util";
+import type { Timing } from "../../src/bench/timing.ts";
 import { findGpuAdapter } from "../../src/engine/devices.ts";
 import { createTfjsEngine } from "../../src/engine/tfjs/engine.ts";
 import { createWebgpuEngine } from "../../src/engine/webgpu/engine.ts";
 import { type Agreement, compareAll } from "./agreement.ts";
-import { measureEngine, measureKernels, type Timing } from "./measure.ts";
+import { measureEngine, measureKernels } from "./measure.ts";
 import { type EngineName, linesOf, type Report, type Row, targetsOf } from "./report.ts";
 import { sizesOf } from "./sizes.ts";
 import { runTorch, type TorchReport } from "./torch.ts";

@@ -4,23 +4,11 @@
  * @module
  */
 import { Random } from "../../src/base/random.ts";
+import { timed, type Timing, timingOf } from "../../src/bench/timing.ts";
+import { unitRows } from "../../src/bench/workload.ts";
 import type { PolicyEngine } from "../../src/engine/engine.ts";
 import { initialState } from "../../src/engine/network.ts";
-import { randomSegment, type Sizes, unitRows } from "./sizes.ts";
-
-/** What one operation took. */
-export interface Timing {
-  /** `train_step`, `forward`, or `kernel NAME`. */
-  readonly op: string;
-  /** Rows of a step, or of a forward pass. */
-  readonly batch_size: number;
-  /** Median of the samples; a sample is the mean over one call. */
-  readonly ms_median: number;
-  /** The tenth percentile: what the machine does when nothing disturbs it. */
-  readonly ms_p10: number;
-  /** Rows per second, from the median. */
-  readonly per_second: number;
-}
+import { randomSegment, type Sizes } from "./sizes.ts";
 
 /** Times training steps and forward passes. Replaces the engine's weights and its uploaded set. */
 export async function measureEngine(engine: PolicyEngine, sizes: Sizes): Promise<Timing[]> {
@@ -99,17 +87,4 @@ async function measureSteps(
   const samples: number[] = [];
   for (let i = 0; i < sizes.samples; i++) samples.push(await sample(steps));
   return timingOf(op, batchSize, samples);
-}
-
-async function timed(work: () => Promise<unknown>): Promise<number> {
-  const startedAt = performance.now();
-  await work();
-  return performance.now() - startedAt;
-}
-
-function timingOf(op: string, rows: number, samples: number[]): Timing {
-  samples.sort((a, b) => a - b);
-  const median = samples[samples.length >> 1]!;
-  const p10 = samples[Math.floor(samples.length / 10)]!;
-  return { op, batch_size: rows, ms_median: median, ms_p10: p10, per_second: 1e3 * rows / median };
 }

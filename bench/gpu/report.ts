@@ -3,8 +3,8 @@
  *
  * @module
  */
+import type { Timing } from "../../src/bench/timing.ts";
 import type { Agreement } from "./agreement.ts";
-import type { Timing } from "./measure.ts";
 import type { TorchReport } from "./torch.ts";
 
 /** The engines that are timed; both run on the GPU. */

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { Random } from "../../src/base/random.ts";
+import type { Random } from "../../src/base/random.ts";
+import { randomSegment as segmentOf } from "../../src/bench/workload.ts";
 import type { NetworkShape, TrainingSegment } from "../../src/engine/engine.ts";
 import type { LossHeadName } from "../../src/loss/heads.ts";
 
@@ -60,17 +61,6 @@ export function sizesOf(dryRun: boolean): Sizes {
   return dryRun ? DRY : FULL;
 }
 
-/** [rows, width] normal random rows of length 1, as embeddings are. */
-export function unitRows(random: Random, rows: number, width: number): Float32Array {
-  const values = Float32Array.from({ length: rows * width }, () => random.normal());
-  for (let row = 0; row < rows; row++) {
-    const rowI = values.subarray(row * width, (row + 1) * width);
-    const length = Math.hypot(...rowI);
-    for (let i = 0; i < width; i++) rowI[i]! /= length;
-  }
-  return values;
-}
-
 /** Steps of random visits with normal random columns. */
 export function randomSegment(
   random: Random,
@@ -79,16 +69,5 @@ export function randomSegment(
   batchSize: number,
   head: LossHeadName = "policy_gain",
 ): TrainingSegment {
-  const visits = steps * batchSize;
-  const normals = (n: number): Float32Array => Float32Array.from({ length: n }, () => random.normal());
-  return {
-    head,
-    rows: Uint32Array.from({ length: visits }, () => random.below(rows)),
-    coefficients: normals(visits * shape.outputs),
-    targets: normals(visits),
-    sampleWeights: normals(visits).map(Math.abs),
-    batchSize,
-    entropyCoef: 0.01,
-    optimizer: { learningRate: 1e-4, weightDecay: 0.01, clipGradNorm: 1 },
-  };
+  return segmentOf(random, { shape, rows, steps, batchSize, head });
 }

@@ -25,17 +25,19 @@ export interface TorchStep {
  *
  * @param script path of the peer
  * @param environment of the Python process: this process' own carries the stand-in libraries of the Vulkan loader
+ * @param python the interpreter
  */
 export async function runTorch(
   script: string,
   args: readonly string[],
   environment: Readonly<Record<string, string>>,
+  python = "python3",
 ): Promise<TorchReport> {
   try {
-    const { success, stdout, stderr } = await new Deno.Command("python3", { args: [script, ...args], env: environment })
+    const { success, stdout, stderr } = await new Deno.Command(python, { args: [script, ...args], env: environment })
       .output();
     const text = new TextDecoder();
-    if (!success) return { missing: text.decode(stderr).trim().split("\n").at(-1) ?? "python3 failed" };
+    if (!success) return { missing: text.decode(stderr).trim().split("\n").at(-1) || `${python} failed` };
     return parseReport(text.decode(stdout));
   } catch (error) {
     return { missing: messageOf(error) };

@@ -25,6 +25,7 @@ export type ErrorCode =
 
 /** A failure that the user can understand and mend. Anything else that is thrown is a defect of rlcf. */
 export class RlcfError extends Error {
+  /** Always `RlcfError`, also where a bundler has renamed the class. */
   override readonly name = "RlcfError";
   /** What kind of failure this is. */
   readonly code: ErrorCode;
@@ -32,6 +33,8 @@ export class RlcfError extends Error {
   readonly hint: string | undefined;
 
   /**
+   * Says what the user can mend.
+   *
    * @param code kind of failure
    * @param message action, cause, value found, value wanted, and where
    * @param options `hint`: the next step; `cause`: the error underneath

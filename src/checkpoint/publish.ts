@@ -52,9 +52,11 @@ export async function publishCheckpoint(root: string, content: CheckpointContent
   let renamed = false;
   try {
     await onDisk("create directory", temporary, () => Deno.mkdir(temporary));
-    for (const [name, bytes] of [...files, [MANIFEST_FILE, manifest] as const]) {
-      await writeDurably(join(temporary, name), bytes);
-    }
+    // Side by side, and both to their end even if one fails: nothing may still be writing when the rest is discarded.
+    const writes = files.map(([name, bytes]) => writeDurably(join(temporary, name), bytes));
+    await Promise.allSettled(writes);
+    await Promise.all(writes);
+    await writeDurably(join(temporary, MANIFEST_FILE), manifest);
     await syncDirectory(temporary);
     await rename(temporary, target);
     renamed = true;

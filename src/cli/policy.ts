@@ -85,6 +85,7 @@ function show(): Command {
           ...toJson(row),
           config: row.config,
           training_metrics: row.trainingMetrics,
+          bench: row.bench,
           activations: activations.map(({ activatedAt, fromVersion, activatedBy, reason }) => ({
             activated_at: activatedAt,
             from_version: fromVersion,

@@ -6,6 +6,7 @@
 import { join } from "node:path";
 import type { JsonObject } from "../base/check.ts";
 import type { PolicyActivation, PolicyCheckpoint } from "../store/persistence.ts";
+import { benchFacts } from "./bench_view.ts";
 import { type Cell, count, sayFacts, sayTable, shortTime } from "./table.ts";
 import { bold, dim, say } from "./terminal.ts";
 
@@ -25,7 +26,10 @@ export function showVersion(
     ["sha256", row.manifestSha256],
     ["tag", row.tag],
   ]);
-  section("measured", flat(row.trainingMetrics));
+  // A curve is for the eye: rlcf report draws it.
+  const { curve: _, ...measured } = row.trainingMetrics;
+  section("measured", flat(measured));
+  section("bench", benchFacts(row.bench));
   if (activations.length > 0) {
     say();
     sayTable(

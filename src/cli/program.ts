@@ -4,8 +4,10 @@
  * @module
  */
 import { Command, type Option } from "@commander-js/extra-typings";
+import { benchCommand } from "./bench.ts";
 import { COMMON_OPTIONS } from "./context.ts";
 import { demoCommand } from "./demo.ts";
+import { evaluateCommand } from "./evaluate.ts";
 import { EXIT_OK } from "./exit_codes.ts";
 import { reportFailure } from "./failure.ts";
 import { ingestCommand } from "./ingest.ts";
@@ -22,7 +24,16 @@ export async function runProgram(args: readonly string[]): Promise<number> {
     .description("turns the traces and feedback of a legal assistant into a better routing policy")
     .version(VERSION, "-V, --version", "print the version")
     .usage("COMMAND [options]");
-  const commands = [trainCommand(), statsCommand(), ingestCommand(), routeCommand(), policyCommand(), demoCommand()];
+  const commands = [
+    trainCommand(),
+    statsCommand(),
+    ingestCommand(),
+    routeCommand(),
+    evaluateCommand(),
+    policyCommand(),
+    demoCommand(),
+    benchCommand(),
+  ];
   for (const command of commands) program.addCommand(command as unknown as Command);
   settle(program as unknown as Command, "rlcf");
   try {

@@ -89,7 +89,7 @@ export function duration(seconds: number): string {
  * One line of the terminal that changes in place. Nothing else of the terminal is touched, so that there is nothing to
  * put right when the process is killed.
  */
-class LiveLine {
+export class LiveLine {
   #shownAt = -Infinity;
   #visible = false;
 

@@ -4,7 +4,11 @@
  * @module
  */
 import type { Command } from "@commander-js/extra-typings";
+import type { JsonObject } from "../base/check.ts";
+import { type LogProfile, logProfiles } from "../episodes/log_profile.ts";
 import type { RLCFPersistence, TrainingStats } from "../store/persistence.ts";
+import { bestRate } from "./bench_view.ts";
+import type { Config } from "../config/schema.ts";
 import { command, configured, memoryNotice, openStore } from "./context.ts";
 import { duration } from "./progress.ts";
 import { count, decimals, sayFacts, sayTable, shortTime } from "./table.ts";
@@ -17,7 +21,7 @@ export function statsCommand(): Command {
   stats.action(async (options) => {
     const resolved = await configured(options);
     await using store = await openStore(resolved, "empty");
-    const found = await collect(store, resolved.config.training.policyType, options.policyVersion);
+    const found = await collect(store, resolved.config, options.policyVersion);
     if (options.json) return printResult(JSON.stringify(found));
     show(store.location, found);
     const notice = memoryNotice(store, resolved);
@@ -29,11 +33,15 @@ export function statsCommand(): Command {
 
 /** What is stored; the field names are those of `stats --json`. */
 interface StoreSummary extends TrainingStats {
+  /** What the log of each version can teach. */
+  readonly logs: readonly LogProfile[];
   readonly active: {
     readonly policy_type: string;
     readonly version: string;
     readonly activated_at: string | null;
     readonly training_episodes: number;
+    /** The latest result of `rlcf bench` on it. */
+    readonly bench: JsonObject | null;
   } | null;
   /** The latest ones. */
   readonly sessions: readonly {
@@ -55,20 +63,23 @@ interface StoreSummary extends TrainingStats {
 
 async function collect(
   store: RLCFPersistence,
-  policyType: string,
+  { training: { policyType }, gatingPolicy }: Config,
   policyVersion: string | undefined,
 ): Promise<StoreSummary> {
   const counts = await store.getTrainingStats(policyVersion);
+  const logs = logProfiles(await store.getLogGroups(policyVersion), gatingPolicy);
   const active = await store.getActivePolicy(policyType);
   const sessions = await store.listTrainingSessions(undefined, 5);
   const checkpoints = await store.listPolicyCheckpoints();
   return {
     ...counts,
+    logs,
     active: active === null ? null : {
       policy_type: active.policyType,
       version: active.version,
       activated_at: active.activatedAt,
       training_episodes: active.trainingEpisodes,
+      bench: active.bench,
     },
     sessions: sessions.map((session) => ({
       id: session.id,
@@ -91,6 +102,7 @@ async function collect(
 function show(location: string, found: StoreSummary): void {
   const { active, checkpoints, sessions } = found;
   const scope = found.policy_version === null ? "" : ` routed by ${found.policy_version}`;
+  const benched = bestRate(active?.bench ?? null);
   sayFacts([
     ["database", location],
     [`traces${scope}`, kindsOf(found)],
@@ -101,8 +113,26 @@ function show(location: string, found: StoreSummary): void {
       "active policy",
       active === null ? "none" : `${active.policy_type} ${active.version}, since ${shortTime(active.activated_at)} UTC`,
     ],
+    ...benched === undefined ? [] : [["bench", benched] as const],
     ["checkpoints", checkpoints.length],
   ]);
+  if (found.logs.length > 0) {
+    say();
+    sayTable(
+      ["routed by", "log", "traces", "usable", "smallest chance", "drawn experts"],
+      found.logs.map((log) => [
+        log.policy_version ?? "not recorded",
+        log.log,
+        log.traces,
+        usableText(log),
+        log.min_propensity === null ? "-" : decimals(log.min_propensity),
+        log.overlap === null ? "-" : overlapText(log.overlap),
+      ]),
+    );
+    for (const log of found.logs) {
+      for (const note of notesOn(log)) say(`note: ${note}`);
+    }
+  }
   if (sessions.length > 0) {
     say();
     sayTable(
@@ -130,4 +160,32 @@ function kindsOf({ total_traces, log_kinds }: StoreSummary): string {
 
 function tookText(from: string, to: string | null): string {
   return to === null ? "-" : duration((Date.parse(to) - Date.parse(from)) / 1000);
+}
+
+function usableText({ usable_share, skipped }: LogProfile): string {
+  const reasons = Object.entries(skipped).map(([reason, number]) => `${count(number)} ${reason}`);
+  return [percent(usable_share), ...reasons].join(", ");
+}
+
+function overlapText(overlap: Readonly<Record<string, number>>): string {
+  return Object.entries(overlap).map(([expert, share]) => `${expert} ${percent(share)}`).join(", ");
+}
+
+/** What the log of a version cannot say. */
+function notesOn({ policy_version, log, never_drawn, certain_share }: LogProfile): string[] {
+  const name = `the log of ${policy_version ?? "traces without a version"}`;
+  return [
+    ...log === "deterministic"
+      ? [`${name} is deterministic: it never tried another expert, so no other routing can be judged by it`]
+      : certain_share !== null && certain_share > 0
+      ? [`${name} drew ${percent(certain_share)} of its experts with certainty; it cannot judge another routing there`]
+      : [],
+    ...never_drawn.length > 0 && log !== "deterministic"
+      ? [`${name} never drew ${never_drawn.join(", ")}: what they would have earned is unknown`]
+      : [],
+  ];
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(share > 0 && share < 1 ? 1 : 0)}%`;
 }

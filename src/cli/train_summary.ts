@@ -3,7 +3,9 @@
  *
  * @module
  */
+import type { ValueEstimate } from "../evaluate/policy_value.ts";
 import type { TrainReport } from "../session/report.ts";
+import type { TrainingWarning } from "../session/warnings.ts";
 import { duration } from "./progress.ts";
 import { type Cell, count, decimals, sayFacts, sayTable } from "./table.ts";
 import { bold, say } from "./terminal.ts";
@@ -21,18 +23,40 @@ export function summarise(report: TrainReport): void {
     ["time", duration(throughput.wall_s)],
     ["checkpoint", report.checkpoint.path],
   ]);
-  if (evaluation.candidate !== null) {
-    say();
-    const rows: [string, Cell][] = [["the log", decimals(evaluation.logged_value)]];
-    if (evaluation.active_version !== null) {
-      rows.push([`${evaluation.active_version}, active before`, decimals(evaluation.active?.snips)]);
-    }
-    rows.push([`${version}, new`, decimals(evaluation.candidate.snips)]);
-    sayTable(["routing", `estimated value on ${count(evaluation.holdout)} held-out episodes`], rows);
-  }
+  if (evaluation.candidate !== null) sayEvaluation(report);
   say();
   say(`${bold(version)} ${report.activation_reason}`);
   say(nextStep(report));
+}
+
+/** What the holdout says: values with their intervals, and how the levels moved. */
+function sayEvaluation({ evaluation, version, metrics }: TrainReport): void {
+  const { candidate, active, gate } = evaluation;
+  const valueRow = (name: string, estimate: ValueEstimate | null): [string, Cell, Cell, Cell] => {
+    const interval = estimate?.intervals[gate.method] ?? null;
+    return [
+      name,
+      decimals(estimate?.[gate.method]),
+      interval === null ? "-" : `${decimals(interval[0])} to ${decimals(interval[1])}`,
+      estimate?.effective_sample_size == null ? "-" : count(Math.round(estimate.effective_sample_size)),
+    ];
+  };
+  say();
+  sayTable(
+    ["routing", `value on ${count(evaluation.holdout)} held out`, "95% interval", "effective episodes"],
+    [
+      ["the log", decimals(evaluation.logged_value), "-", "-"],
+      ...evaluation.active_version === null ? [] : [valueRow(`${evaluation.active_version}, active before`, active)],
+      valueRow(`${version}, new`, candidate),
+    ],
+  );
+  for (const reason of candidate!.not_identified) say(`note: not identified: ${reason}; values are the model's alone`);
+  if (gate.decisive_users.length > 0) {
+    const names = gate.decisive_users.slice(0, 3).join(", ");
+    const more = gate.decisive_users.length > 3 ? ` and ${gate.decisive_users.length - 3} more` : "";
+    say(`note: the verdict would be another without any one of these users: ${names}${more}`);
+  }
+  for (const { name, message } of metrics.warnings as readonly TrainingWarning[]) say(`warning: ${name}: ${message}`);
 }
 
 /** The reasons for which feedback was left out, e.g. `3 no_embedding, 1 unknown_expert left out`. */

@@ -50,7 +50,7 @@ const training = {
     min: 1,
     max: 10_000,
     unit: "passes",
-    help: "passes over the episodes; auto = 20, or more until 800 optimizer steps are made",
+    help: "passes over the episodes; auto = enough for 900 optimizer steps, at least 3",
   }),
   seed: integer({ default: 0, min: 0, max: 4294967295, help: "same seed, data and backend: same policy" }),
   weight_decay: decimal({ default: 0.01, min: 0, max: 100, help: "decoupled weight decay of AdamW" }),
@@ -116,7 +116,12 @@ const checkpoint = {
     flag: "--checkpoint-dir",
     help: "where checkpoints are kept",
   }),
-  save_frequency: integer({ default: 100, min: 1, unit: "episodes", help: "a checkpoint every so many episodes" }),
+  save_frequency: integer({
+    default: 100,
+    min: 1,
+    unit: "episodes",
+    help: "a checkpoint for every so many episodes of the log, spread over the passes",
+  }),
   keep_last_n: integer({
     default: 5,
     min: 1,
@@ -152,6 +157,12 @@ const evaluation = {
   enabled: toggle({ default: true, help: "compare the new policy with the active one on a holdout" }),
   holdout_ratio: decimal({ default: 0.2, min: 0, below: 1, help: "share of the episodes held out" }),
   min_holdout: integer({ default: 5, min: 0, unit: "episodes", help: "at least so many are held out" }),
+  level_margin: decimal({
+    default: 0.05,
+    min: 0,
+    max: 1,
+    help: "how far retrieval, reasoning or synthesis may fall while the total rises",
+  }),
 } as const;
 
 const compute = {

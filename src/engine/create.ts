@@ -5,7 +5,7 @@
  */
 import { RlcfError } from "../base/errors.ts";
 import type { BackendName, NetworkShape, PolicyEngine } from "./engine.ts";
-import { CPU_DEVICES, findGpuAdapter } from "./devices.ts";
+import { CPU_DEVICES, findGpuAdapter, whyNoHardwareGpu } from "./devices.ts";
 import { checkShape } from "./network.ts";
 
 /** What the user can ask for: a backend, or the best one here. */
@@ -35,6 +35,8 @@ export interface ChosenEngine {
 export interface EngineEntry {
   /** Name to ask for it by. */
   readonly name: BackendName;
+  /** A look that costs nothing at why `auto` need not probe; undefined where it must. */
+  readonly whyNot?: () => string | undefined;
   /** Whether it can be used here; loads nothing heavy. */
   readonly probe: () => Promise<Omit<BackendStatus, "name">>;
   /** Makes an engine with fresh weights. */
@@ -45,6 +47,7 @@ export interface EngineEntry {
 const ENGINES: readonly EngineEntry[] = [
   {
     name: "webgpu",
+    whyNot: whyNoHardwareGpu,
     probe: probeGpu,
     create: async (shape) => (await import("./webgpu/engine.ts")).createWebgpuEngine(shape),
   },
@@ -57,8 +60,12 @@ const ENGINES: readonly EngineEntry[] = [
   { name: "cpu", probe: probeCpu(CPU_DEVICES.cpu), create: (shape) => createTfjs(shape, "cpu") },
 ];
 
-/** Every backend of this build, and whether it can be used here. */
-export function listBackends(engines: readonly EngineEntry[] = ENGINES): Promise<BackendStatus[]> {
+/** Every backend of this build, the one that `auto` likes best first, and whether it can be used here. */
+export function listBackends(): Promise<BackendStatus[]> {
+  return statusOf(ENGINES);
+}
+
+function statusOf(engines: readonly EngineEntry[]): Promise<BackendStatus[]> {
   return Promise.all(engines.map(async ({ name, probe }) => ({ name, ...await probe() })));
 }
 
@@ -91,7 +98,7 @@ async function createNamed(
   if (entry !== undefined && status?.available) {
     return { engine: await entry.create(shape), reason: `${backend} was asked for` };
   }
-  const available = (await listBackends(engines)).filter((other) => other.available).map(({ name }) => name);
+  const available = (await statusOf(engines)).filter((other) => other.available).map(({ name }) => name);
   const cause = status?.device ?? "this build of rlcf has no such engine";
   throw new RlcfError("backend", `cannot use backend "${backend}": ${cause}; available here: ${available.join(", ")}`, {
     hint: 'Choose one of these, or "auto".',
@@ -100,7 +107,12 @@ async function createNamed(
 
 async function createBest(shape: NetworkShape, engines: readonly EngineEntry[]): Promise<ChosenEngine> {
   const passedOver: string[] = [];
-  for (const { name, probe, create } of engines) {
+  for (const { name, whyNot, probe, create } of engines) {
+    const ruledOut = whyNot?.();
+    if (ruledOut !== undefined) {
+      passedOver.push(`no ${name}: ${ruledOut}`);
+      continue;
+    }
     const { available, software, device } = await probe();
     if (!available || software) {
       passedOver.push(available ? `${name} has only ${device}` : `no ${name}: ${device}`);

@@ -32,6 +32,7 @@ export interface NetworkShape {
 
 /** All that training changes inside an engine: the parameters and the moments of AdamW. */
 export interface TrainingState {
+  /** The network that the arrays belong to. */
   readonly shape: NetworkShape;
   /** [P] every layer's weight [out, in] then its bias, first layer first; not multiplied by inputScale. */
   readonly parameters: Float32Array;
@@ -45,6 +46,7 @@ export interface TrainingState {
 
 /** How one optimizer step turns a gradient into new parameters. AdamW: Loshchilov and Hutter, 2019. */
 export interface OptimizerSettings {
+  /** Step size, above 0. */
   readonly learningRate: number;
   /** Decoupled weight decay, applied to weights and biases. */
   readonly weightDecay: number;
@@ -74,6 +76,7 @@ export interface TrainingSegment {
   readonly batchSize: number;
   /** Factor of the entropy bonus (policy heads only). */
   readonly entropyCoef: number;
+  /** The same for every step of the segment. */
   readonly optimizer: OptimizerSettings;
 }
 
@@ -89,9 +92,11 @@ export interface StepMetrics {
 
 /** One network on one device. Not safe for concurrent calls: await each before the next. */
 export interface PolicyEngine extends AsyncDisposable {
+  /** The name by which this engine is asked for. */
   readonly backend: BackendName;
   /** The device in words, e.g. `llvmpipe (software)` or `2 cores, relaxed SIMD`. */
   readonly device: string;
+  /** Sizes of the network it holds; fixed when it is made. */
   readonly shape: NetworkShape;
   /** Replaces parameters, moments and step count. Throws when the shape differs from the engine's. */
   load(state: TrainingState): Promise<void>;

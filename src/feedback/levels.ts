@@ -44,7 +44,7 @@ export const LEVELS = ["retrieval", "reasoning", "synthesis"] as const satisfies
 /** The numbers of one level, each optional and in [0, 1]. */
 export type LevelScores<L extends LevelName> = { readonly [K in keyof (typeof LEVEL_SCORES)[L]]?: number };
 
-/** How well the sources were found. */
+/** How well the sources were found: `precision`, `recall`, `rankingQuality`, and what follows. */
 export interface RetrievalFeedback extends LevelScores<"retrieval"> {
   /** How many of the sources were relevant. Recorded, not scored. */
   readonly sourcesRelevant?: number;
@@ -58,7 +58,10 @@ export interface RetrievalFeedback extends LevelScores<"retrieval"> {
   readonly metadata?: JsonObject;
 }
 
-/** How sound the legal reasoning was. */
+/**
+ * How sound the legal reasoning was: `logicalCoherence`, `legalSoundness`, `citationQuality`, `interpretationAccuracy`,
+ * `expertAgreement`, `reasoningStepsClear`, and what follows.
+ */
 export interface ReasoningFeedback extends LevelScores<"reasoning"> {
   /** Fallacies that the reader noticed. Recorded, not scored. */
   readonly fallaciesDetected?: readonly string[];
@@ -66,7 +69,10 @@ export interface ReasoningFeedback extends LevelScores<"reasoning"> {
   readonly metadata?: JsonObject;
 }
 
-/** How good the written answer was. */
+/**
+ * How good the written answer was: `clarity`, `completeness`, `usefulness`, `conciseness`, `languageQuality`,
+ * `structureQuality`, `userSatisfaction`, and what follows.
+ */
 export interface SynthesisFeedback extends LevelScores<"synthesis"> {
   /** Free-form JSON. */
   readonly metadata?: JsonObject;
@@ -74,8 +80,11 @@ export interface SynthesisFeedback extends LevelScores<"synthesis"> {
 
 /** The feedback of each level. */
 export interface LevelFeedback {
+  /** Which sources the assistant found, against those that it should have found. */
   readonly retrieval: RetrievalFeedback;
+  /** What it concluded from them. */
   readonly reasoning: ReasoningFeedback;
+  /** How it wrote that down for the reader. */
   readonly synthesis: SynthesisFeedback;
 }
 

@@ -23,8 +23,11 @@ import { givenLevelScore, givenScore, type LevelWeights, merltScore, type Scorin
 export interface MultilevelFeedbackInit {
   /** The query whose answer is judged. */
   readonly queryId: string;
+  /** How well the sources were found; 0.3 of the score. */
   readonly retrievalFeedback?: RetrievalFeedback | undefined;
+  /** How sound the legal reasoning was; 0.4 of the score. */
   readonly reasoningFeedback?: ReasoningFeedback | undefined;
+  /** How good the written answer was; 0.3 of the score. */
   readonly synthesisFeedback?: SynthesisFeedback | undefined;
   /** One number in [0, 1] for the whole answer; overrides the levels in the score. */
   readonly overallRating?: number | undefined;
@@ -38,13 +41,21 @@ export interface MultilevelFeedbackInit {
 
 /** A {@link MultilevelFeedback} as JSON. */
 export interface MultilevelFeedbackJson {
+  /** The query whose answer is judged. */
   readonly query_id: string;
+  /** What was given of `precision`, `recall`, ...; null if nothing was. */
   readonly retrieval_feedback: JsonObject | null;
+  /** What was given of `logical_coherence`, `legal_soundness`, ...; null if nothing was. */
   readonly reasoning_feedback: JsonObject | null;
+  /** What was given of `clarity`, `usefulness`, ...; null if nothing was. */
   readonly synthesis_feedback: JsonObject | null;
+  /** One number in [0, 1] for the whole answer; overrides the levels in the score. */
   readonly overall_rating: number | null;
+  /** When it was judged, ISO 8601 in UTC. */
   readonly timestamp: string;
+  /** Who judged. */
   readonly user_id: string | null;
+  /** Free-form JSON. */
   readonly metadata: JsonObject;
 }
 

@@ -52,7 +52,9 @@ export interface SampleOptions {
 
 /** A drawn expert with its true probability: what a service should log. */
 export interface SampledExpert {
+  /** Its name; log it as `expertType`. */
   readonly expert: string;
+  /** Its place in the policy's `experts`, from 0. */
   readonly index: number;
   /** Probability with which it was drawn, temperature and epsilon included. */
   readonly weight: number;

@@ -9,7 +9,9 @@ import { layersOf, parameterCount, stateOf } from "../engine/network.ts";
 
 /** One named tensor, row-major float32. */
 export interface StateTensor {
+  /** Length of each dimension, outermost first: [out, in] for a weight, [out] for a bias. */
   readonly shape: readonly number[];
+  /** As many numbers as the product of the shape. */
   readonly data: Float32Array;
 }
 
@@ -33,12 +35,12 @@ function placesOf(shape: NetworkShape): TensorPlace[] {
 
 const sizeOf = (shape: readonly number[]): number => shape.reduce((product, length) => product * length, 1);
 
-/** Names a flat array's parts; the arrays are copies. */
+/** Names a flat array's parts; the tensors are views of it. */
 export function toStateDict(shape: NetworkShape, flat: Float32Array): StateDict {
   return Object.fromEntries(
     placesOf(shape).map((place) => [
       place.name,
-      { shape: place.shape, data: flat.slice(place.offset, place.offset + sizeOf(place.shape)) },
+      { shape: place.shape, data: flat.subarray(place.offset, place.offset + sizeOf(place.shape)) },
     ]),
   );
 }

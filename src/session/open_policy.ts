@@ -12,7 +12,9 @@ import { type SavedPolicy, unpackPolicy } from "./saved_policy.ts";
 
 /** A stored version and what its checkpoint holds. */
 export interface StoredPolicy {
+  /** Its row in the database. */
   readonly checkpoint: PolicyCheckpoint;
+  /** What {@link openPolicy} takes. */
   readonly saved: SavedPolicy;
 }
 
@@ -25,7 +27,13 @@ export async function readStoredPolicy(checkpoint: PolicyCheckpoint, root: strin
   return { checkpoint, saved: unpackPolicy(loaded) };
 }
 
-/** The version asked for, or the active one. Throws RlcfError("checkpoint") if there is none. */
+/**
+ * The version asked for, or the active one, read and verified.
+ *
+ * @param root the checkpoint directory, `models/policies` unless configured otherwise
+ * @param policyType `gating` or `react`
+ * @throws RlcfError("checkpoint") if there is no such version, or its files are missing or do not match their hashes
+ */
 export async function findStoredPolicy(
   store: RLCFPersistence,
   root: string,

@@ -13,7 +13,9 @@ import { epochsFor, type RunCursor, TrainingRun } from "../train/training_run.ts
 import type { TrainProgress } from "./report.ts";
 import { runToJson } from "./resume.ts";
 import type { TrainingLog } from "./training_log.ts";
-import { publishVersion, removeExpired, type SessionContext } from "./versions.ts";
+import { LearningCurve } from "./learning_curve.ts";
+import { PeriodicSaver } from "./periodic_saver.ts";
+import { type SessionContext, snapshotOf } from "./versions.ts";
 
 /** Steps are sent to the engine in portions of about this long, so that progress and signals get their turn. */
 const PORTION_MS = 400;
@@ -23,10 +25,12 @@ export interface Trained {
   readonly metrics: JsonObject;
   readonly visited: number;
   readonly updates: number;
+  /** The ridge of the reward model that was learned from; undefined where the objective needs none. */
+  readonly ridge: number | undefined;
   readonly episodesPerSecond: number;
 }
 
-/** The passes over the training rows, with a periodic version every `save_frequency` episodes. */
+/** The passes over the training rows, with a periodic version for every `save_frequency` episodes of the log. */
 export async function trainPasses(parts: {
   context: SessionContext;
   config: Config;
@@ -55,32 +59,32 @@ export async function trainPasses(parts: {
     cursor,
   });
 
+  // Counted in episodes of the log: more passes over them do not make more saves, only longer ways between.
+  const saveEvery = config.checkpoint.saveFrequency * epochs;
   const pace = new Pace(batchSize);
   const updatesBefore = trainer.getStats().numUpdates;
-  let saved = run.visited;
+  const curve = new LearningCurve({ rows: trainingLog.split.training.length, batchSize, epochs, cursor });
   let latest: JsonObject = {};
+  await using saver = new PeriodicSaver(context, config.checkpoint.keepLastN, run.visited);
   const save = async (): Promise<void> => {
-    if (saved === run.visited) return;
-    saved = run.visited;
-    const metrics = { ...latest, ...trainerMetrics(trainer) };
-    await publishVersion(context, {
-      version: periodicVersion(version, saved),
-      trainer,
-      metrics,
-      episodes: saved,
+    await saver.save({
+      version: periodicVersion(version, run.visited),
+      snapshot: await snapshotOf(trainer),
+      metrics: { ...latest, ...trainerMetrics(trainer) },
+      episodes: run.visited,
       run: runToJson({ cursor: run.cursor, window: trainingLog.window, version, digest }),
     });
-    await removeExpired(context, config.checkpoint.keepLastN);
   };
 
   while (!run.done) {
-    const untilSave = config.checkpoint.saveFrequency - (run.visited % config.checkpoint.saveFrequency);
+    const untilSave = saveEvery - (run.visited % saveEvery);
     const before = run.visited;
     const metrics = await pace.measure(
       () => run.advance(Math.min(pace.portion, untilSave)),
       () => run.visited - before,
     );
     latest = lastStep(metrics);
+    curve.add(metrics);
     onProgress?.({
       version,
       episodes: run.visited,
@@ -94,6 +98,7 @@ export async function trainPasses(parts: {
     await new Promise((resolve) => setTimeout(resolve));
     if (signal?.aborted === true && !run.done) {
       await save();
+      await saver.settle();
       throw new RlcfError(
         "interrupted",
         `training of ${version} was interrupted after ${run.visited} of ${run.total} episodes`,
@@ -104,14 +109,15 @@ export async function trainPasses(parts: {
         },
       );
     }
-    const crossed = Math.floor(run.visited / config.checkpoint.saveFrequency) >
-      Math.floor(before / config.checkpoint.saveFrequency);
+    const crossed = Math.floor(run.visited / saveEvery) > Math.floor(before / saveEvery);
     if (crossed && !run.done) await save();
   }
+  await saver.settle();
   return {
-    metrics: { objective, epochs, ...latest, ...trainerMetrics(trainer) },
+    metrics: { objective, epochs, ...latest, ...trainerMetrics(trainer), curve: curve.toJSON() },
     visited: run.visited,
     updates: trainer.getStats().numUpdates - updatesBefore,
+    ridge: run.ridge,
     episodesPerSecond: pace.episodesPerSecond,
   };
 }

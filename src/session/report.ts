@@ -5,7 +5,8 @@
  */
 import type { JsonObject } from "../base/check.ts";
 import type { SkipCounts } from "../episodes/episode_set.ts";
-import type { ValueEstimate } from "../evaluate/estimators.ts";
+import type { GateReport } from "../evaluate/gate.ts";
+import type { ValueEstimate } from "../evaluate/policy_value.ts";
 
 /** What the holdout says about the new policy. */
 export interface EvaluationReport {
@@ -18,6 +19,8 @@ export interface EvaluationReport {
   /** The policy that was active before. */
   readonly active: ValueEstimate | null;
   readonly active_version: string | null;
+  /** The gate's verdict, whatever the rule of activation makes of it. */
+  readonly gate: GateReport;
 }
 
 /** The result of a completed session. */

@@ -15,6 +15,7 @@ import type { TrainerState } from "../train/single_step_trainer.ts";
 
 /** A policy network as it is described in a manifest. */
 export interface SavedNetwork {
+  /** Sizes of the network. */
   readonly shape: NetworkShape;
   /** Names of the outputs. */
   readonly experts: readonly string[];
@@ -22,7 +23,9 @@ export interface SavedNetwork {
 
 /** Everything that a checkpoint keeps of a training run, read back. */
 export interface SavedPolicy extends SavedNetwork {
+  /** Weights and moments. */
   readonly state: TrainingState;
+  /** Baseline and counters. */
   readonly trainer: TrainerState;
   /** What the run needs to be taken up again; empty in a final version. */
   readonly run: JsonObject;

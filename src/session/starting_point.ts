@@ -9,6 +9,7 @@ import type { BackendName } from "../engine/engine.ts";
 import type { EpisodeSet } from "../episodes/episode_set.ts";
 import { GatingPolicy } from "../policy/gating_policy.ts";
 import type { RLCFPersistence } from "../store/persistence.ts";
+import type { BaselineState } from "../train/baseline.ts";
 import { SingleStepTrainer } from "../train/single_step_trainer.ts";
 import { type Contestant, routeHoldout } from "./holdout_evaluation.ts";
 import { openPolicy, readStoredPolicy, type StoredPolicy } from "./open_policy.ts";
@@ -23,12 +24,15 @@ export class StartingPoint implements AsyncDisposable {
   readonly trainer: SingleStepTrainer;
   /** The version that training starts from, or null for fresh weights. */
   readonly parentVersion: string | null;
+  /** What the parent's rewards were compared with when it was done; null for fresh weights. */
+  readonly parentBaseline: BaselineState | null;
   readonly #active: StoredPolicy | null;
 
   constructor(trainer: SingleStepTrainer, parentVersion: string | null, active: StoredPolicy | null) {
     this.trainer = trainer;
     this.parentVersion = parentVersion;
     this.#active = active;
+    this.parentBaseline = active !== null && active.checkpoint.version === parentVersion ? active.saved.trainer : null;
   }
 
   /** The policy that is trained. */

@@ -8,15 +8,23 @@ import { messageOf, RlcfError } from "../base/errors.ts";
 import type { JsonObject } from "../base/check.ts";
 import { sweepTemporaries } from "../checkpoint/retention.ts";
 import type { Config } from "../config/schema.ts";
-import { decide, type Verdict } from "../evaluate/gate.ts";
+import { decide } from "../evaluate/gate.ts";
 import type { RLCFPersistence } from "../store/persistence.ts";
-import { type Contestant, evaluateOnHoldout, routeHoldout } from "./holdout_evaluation.ts";
+import { countChallengers, evaluateOnHoldout, routeHoldout } from "./holdout_evaluation.ts";
+import { type TrainingWarning, warningsOf } from "./warnings.ts";
 import type { TrainProgress, TrainReport } from "./report.ts";
 import { type Trained, trainPasses } from "./passes.ts";
 import { checkSameLog, findResumePoint, type ResumePoint } from "./resume.ts";
 import { type StartingPoint, startingPoint } from "./starting_point.ts";
 import { readTrainingLog, requireEnough, type TrainingLog, windowOf } from "./training_log.ts";
-import { nextVersion, type PublishedVersion, publishVersion, removeExpired, type SessionContext } from "./versions.ts";
+import {
+  nextVersion,
+  type PublishedVersion,
+  publishVersion,
+  removeExpired,
+  type SessionContext,
+  snapshotOf,
+} from "./versions.ts";
 
 const log = getLogger(["rlcf", "session"]);
 
@@ -86,13 +94,31 @@ export async function trainSession(request: TrainRequest): Promise<TrainReport> 
       signal: request.signal,
       onProgress: request.onProgress,
     });
-    const { verdict, evaluation } = await judge(config, trainingLog, start, active);
+    const candidateNE = await routeHoldout(start.policy, trainingLog.episodes, trainingLog.split.holdout);
+    const evaluation = evaluateOnHoldout({
+      trainingLog,
+      candidateNE,
+      active,
+      activeVersion: start.activeVersion,
+      ridge: trained.ridge,
+      question: 1 + await countChallengers(store, GATING, start.activeVersion),
+      levelMargin: config.evaluation.levelMargin,
+      seed: config.training.seed,
+    });
+    const verdict = decide(config.checkpoint.activate, evaluation.gate);
+    const warnings = warningsOf({
+      trainingLog,
+      routingNE: candidateNE,
+      parent: start.parentBaseline,
+      baseline: start.trainer.state,
+    });
+    for (const { name, message } of warnings) log.warn("{name}: {message}", { name, message });
 
     await lease.assertHeld();
-    const metrics = { ...trained.metrics, evaluation, activation_reason: verdict.reason };
+    const metrics = { ...trained.metrics, warnings, evaluation, activation_reason: verdict.reason };
     const checkpoint = await publishVersion(context, {
       version,
-      trainer: start.trainer,
+      snapshot: await snapshotOf(start.trainer),
       metrics,
       episodes: trained.visited,
       run: {},
@@ -113,8 +139,9 @@ export async function trainSession(request: TrainRequest): Promise<TrainReport> 
       sessionId,
       checkpoint,
       activated,
-      verdict,
+      reason: verdict.reason,
       evaluation,
+      warnings,
       trained,
       startedAt,
     });
@@ -122,25 +149,6 @@ export async function trainSession(request: TrainRequest): Promise<TrainReport> 
     await closeFailedSession(store, sessionId, thrown);
     throw thrown;
   }
-}
-
-/** Judges the trained policy against the active one on the holdout. */
-async function judge(
-  config: Config,
-  trainingLog: TrainingLog,
-  start: StartingPoint,
-  active: Contestant | null,
-): Promise<{ verdict: Verdict; evaluation: TrainReport["evaluation"] }> {
-  const { episodes, split } = trainingLog;
-  const candidate = await routeHoldout(start.policy, episodes, split.holdout);
-  const evaluation = evaluateOnHoldout(episodes, split.holdout, candidate, active);
-  const verdict = decide(config.checkpoint.activate, {
-    candidate: evaluation.candidate,
-    active: evaluation.active,
-    activeVersion: start.activeVersion,
-    logged: evaluation.logged_value,
-  });
-  return { verdict, evaluation };
 }
 
 async function openSession(request: TrainRequest, start: StartingPoint): Promise<string> {
@@ -203,8 +211,9 @@ function report(parts: {
   sessionId: string;
   checkpoint: PublishedVersion;
   activated: boolean;
-  verdict: Verdict;
+  reason: string;
   evaluation: TrainReport["evaluation"];
+  warnings: readonly TrainingWarning[];
   trained: Trained;
   startedAt: number;
 }): TrainReport {
@@ -216,7 +225,7 @@ function report(parts: {
     version: parts.version,
     parent_version: start.parentVersion,
     activated: parts.activated,
-    activation_reason: parts.verdict.reason,
+    activation_reason: parts.reason,
     session_id: parts.sessionId,
     backend,
     device,
@@ -228,7 +237,7 @@ function report(parts: {
       skipped: trainingLog.episodes.skipped,
     },
     updates: trained.updates,
-    metrics: trained.metrics,
+    metrics: { ...trained.metrics, warnings: parts.warnings },
     evaluation: parts.evaluation,
     throughput: {
       load_rows_per_s: trainingLog.rowsPerSecond,

@@ -10,8 +10,9 @@ import { publishCheckpoint } from "../checkpoint/publish.ts";
 import { chooseExpired, removeCheckpoint } from "../checkpoint/retention.ts";
 import { nextPatch } from "../checkpoint/version.ts";
 import type { RLCFPersistence } from "../store/persistence.ts";
-import type { SingleStepTrainer } from "../train/single_step_trainer.ts";
-import { networkToJson, packPolicy } from "./saved_policy.ts";
+import type { TrainingState } from "../engine/engine.ts";
+import type { SingleStepTrainer, TrainerState } from "../train/single_step_trainer.ts";
+import { networkToJson, packPolicy, type SavedNetwork } from "./saved_policy.ts";
 
 const log = getLogger(["rlcf", "session"]);
 
@@ -27,10 +28,30 @@ export interface SessionContext {
   readonly config: JsonObject;
 }
 
+/** All that a checkpoint keeps of a policy and its trainer, at one moment. */
+export interface Snapshot {
+  readonly network: SavedNetwork;
+  readonly engine: { readonly backend: string; readonly device: string };
+  readonly state: TrainingState;
+  readonly trainer: TrainerState;
+}
+
+/** A copy of what the engine and the trainer hold now; training may go on while it is written. */
+export async function snapshotOf(trainer: SingleStepTrainer): Promise<Snapshot> {
+  const { engine, shape, experts } = trainer.policy;
+  const { backend, device } = engine;
+  return {
+    network: { shape, experts },
+    engine: { backend, device },
+    state: await engine.read(),
+    trainer: trainer.state,
+  };
+}
+
 /** A version of a session. */
 export interface NewVersion {
   readonly version: string;
-  readonly trainer: SingleStepTrainer;
+  readonly snapshot: Snapshot;
   readonly metrics: JsonObject;
   /** Episodes visited so far. */
   readonly episodes: number;
@@ -62,19 +83,18 @@ export async function nextVersion(
 /** Writes a version's files and then its row. The row is the commit: without it the files do not count. */
 export async function publishVersion(context: SessionContext, version: NewVersion): Promise<PublishedVersion> {
   const { store, root, policyType, sessionId, parentVersion, config } = context;
-  const { policy } = version.trainer;
-  const { backend, device } = policy.engine;
+  const { snapshot } = version;
   const { path, sha256 } = await publishCheckpoint(root, {
     policyType,
     version: version.version,
     parentVersion,
     createdAt: new Date().toISOString(),
     sessionId,
-    engine: { backend, device },
-    network: networkToJson({ shape: policy.shape, experts: policy.experts }),
+    engine: snapshot.engine,
+    network: networkToJson(snapshot.network),
     config,
     metrics: version.metrics,
-    ...packPolicy(await policy.engine.read(), version.trainer.state, version.run),
+    ...packPolicy(snapshot.state, snapshot.trainer, version.run),
   });
   try {
     await store.savePolicyCheckpoint({

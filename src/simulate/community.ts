@@ -19,6 +19,8 @@ export interface CommunityOptions {
   readonly rewardNoise?: number;
   /** Number of lawyers; 40 by default. */
   readonly lawyers?: number;
+  /** Share of the lawyers who answer the opposite of the truth, and have earned little authority by it; 0 by default. */
+  readonly contrarians?: number;
 }
 
 /** A query and what each expert's answer to it is worth. */
@@ -39,6 +41,8 @@ export interface Lawyer {
   readonly userId: string;
   /** Earned authority in [0, 1]; the judgements of those with little are noisier. */
   readonly authority: number;
+  /** Whether the judgements are the opposite of the truth; false by default. */
+  readonly contrarian?: boolean;
 }
 
 /** The experts, in the order of rewards. */
@@ -46,6 +50,9 @@ export const COMMUNITY_EXPERTS: readonly string[] = QUERY_KINDS.map((kind) => ki
 
 /** Rewards of the experts by how far they are from the one that suits the query. */
 const REWARD_BY_DISTANCE: readonly number[] = [0.96, 0.65, 0.5, 0.45];
+
+/** What those who answer the opposite of the truth have earned. */
+const CONTRARIAN_AUTHORITY = 0.1;
 
 /** Draws queries and judges answers; the same seed gives the same community. */
 export class Community {
@@ -64,10 +71,14 @@ export class Community {
     this.#embeddingNoise = options.embeddingNoise ?? 0.3;
     this.#rewardNoise = options.rewardNoise ?? 0.1;
     this.#centres = QUERY_KINDS.map(() => this.#unitVector());
-    this.lawyers = Array.from({ length: options.lawyers ?? 40 }, (_, i) => ({
-      userId: `avv_${String(i + 1).padStart(3, "0")}`,
-      authority: 0.3 + 0.7 * this.#random.uniform(),
-    }));
+    const lawyers = options.lawyers ?? 40;
+    const honest = lawyers - Math.round(lawyers * (options.contrarians ?? 0));
+    this.lawyers = Array.from({ length: lawyers }, (_, i) => {
+      const earned = 0.3 + 0.7 * this.#random.uniform();
+      const contrarian = i >= honest;
+      const userId = `avv_${String(i + 1).padStart(3, "0")}`;
+      return { userId, authority: contrarian ? CONTRARIAN_AUTHORITY : earned, contrarian };
+    });
   }
 
   /** The next query. */
@@ -91,7 +102,8 @@ export class Community {
 
   /** A lawyer's judgement of an answer whose expected reward is given. */
   judge(query: SimulatedQuery, expectedReward: number, lawyer: Lawyer, timestamp: string): MultilevelFeedback {
-    const centre = expectedReward + this.#rewardNoise * this.#random.normal();
+    const found = lawyer.contrarian === true ? 1 - expectedReward : expectedReward;
+    const centre = found + this.#rewardNoise * this.#random.normal();
     const spread = 0.1 * (1 - lawyer.authority);
     const score = (): number => Math.min(1, Math.max(0, centre + spread * this.#random.normal()));
     return new MultilevelFeedback({

@@ -30,6 +30,7 @@ export async function savePolicyCheckpoint(
     manifest_sha256: manifestSha256,
     config: jsonText(checkpoint.config ?? {}, "checkpoint.config"),
     training_metrics: jsonText(checkpoint.trainingMetrics ?? {}, "checkpoint.training_metrics"),
+    bench: null,
     training_session_id: trainingSessionId === null ? null : newId(trainingSessionId, "checkpoint.training_session_id"),
     training_episodes: countOf(checkpoint.trainingEpisodes ?? 0, "checkpoint.training_episodes"),
     tag: null,
@@ -80,6 +81,18 @@ export async function tagPolicyCheckpoint(
   tag: string | null,
 ): Promise<boolean> {
   const { numUpdatedRows } = await db.updateTable("policy_checkpoints").set({ tag: optionalName(tag, "tag") })
+    .where("policy_type", "=", policyType).where("version", "=", version).executeTakeFirstOrThrow();
+  return numUpdatedRows > 0n;
+}
+
+/** Keeps a benchmark's result; see RLCFPersistence.savePolicyBench. */
+export async function savePolicyBench(
+  { db }: Database,
+  version: string,
+  policyType: string,
+  bench: JsonObject,
+): Promise<boolean> {
+  const { numUpdatedRows } = await db.updateTable("policy_checkpoints").set({ bench: jsonText(bench, "bench") })
     .where("policy_type", "=", policyType).where("version", "=", version).executeTakeFirstOrThrow();
   return numUpdatedRows > 0n;
 }
@@ -160,6 +173,7 @@ function checkpointFromRow(row: Selectable<CheckpointTable>): PolicyCheckpoint {
     manifestSha256: row.manifest_sha256,
     config: JSON.parse(row.config) as JsonObject,
     trainingMetrics: JSON.parse(row.training_metrics) as JsonObject,
+    bench: row.bench === null ? null : JSON.parse(row.bench) as JsonObject,
     trainingSessionId: row.training_session_id,
     trainingEpisodes: row.training_episodes,
     tag: row.tag,

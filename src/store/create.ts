@@ -30,8 +30,9 @@ export interface PersistenceOptions {
 /**
  * Opens the database, brings it to this program's schema and returns the store.
  *
- * @param url see `parseDatabaseUrl`; by default the environment's `RLCF_ASYNC_DATABASE_URL` where it may be read, else
- * SQLite in memory
+ * @param url `sqlite:///relative.db`, `sqlite:////absolute.db`, `sqlite://` (in memory) or
+ * `postgresql://user:password@host:5432/name`; by default the environment's `RLCF_ASYNC_DATABASE_URL` where it may be
+ * read, else SQLite in memory
  * @throws RlcfError("usage") for a URL of another form; RlcfError("database") if the database cannot be opened or
  * migrated
  */

@@ -13,12 +13,14 @@ import { attempt } from "./errors.ts";
 import * as feedbacks from "./feedback.ts";
 import { ingest } from "./ingest.ts";
 import { acquireLease, getLeaseHolder, type HeldLease } from "./leases.ts";
+import { getLogGroups } from "./log_groups.ts";
 import type {
   FeedbackContext,
   IngestCounts,
   IngestRecord,
   Lease,
   LeaseHolder,
+  LogGroup,
   NewPolicyCheckpoint,
   PolicyActivation,
   PolicyCheckpoint,
@@ -83,6 +85,11 @@ export class DatabasePersistence implements RLCFPersistence {
     return this.#attempt("read traces", (database) => traces.getTracesWithoutFeedback(database, limit));
   }
 
+  /** Reads the texts of queries. */
+  getQueryTexts(queryIds: readonly string[]): Promise<Map<string, string>> {
+    return this.#attempt("read query texts", (database) => traces.getQueryTexts(database, queryIds));
+  }
+
   /** Stores feedback on a trace. */
   saveFeedback(traceId: string, feedback: MultilevelFeedback, context?: FeedbackContext): Promise<string> {
     return this.#attempt("store feedback", (database) => feedbacks.saveFeedback(database, traceId, feedback, context));
@@ -121,6 +128,11 @@ export class DatabasePersistence implements RLCFPersistence {
     return this.#attempt("read statistics", (database) => getTrainingStats(database, policyVersion));
   }
 
+  /** Counts groups of like traces. */
+  getLogGroups(policyVersion?: string): Promise<LogGroup[]> {
+    return this.#attempt("read statistics", (database) => getLogGroups(database, policyVersion));
+  }
+
   /** Stores a checkpoint's row. */
   savePolicyCheckpoint(checkpoint: NewPolicyCheckpoint): Promise<string> {
     return this.#attempt(
@@ -152,6 +164,14 @@ export class DatabasePersistence implements RLCFPersistence {
     return this.#attempt(
       "tag a checkpoint",
       (database) => checkpoints.tagPolicyCheckpoint(database, version, policyType, tag),
+    );
+  }
+
+  /** Keeps a benchmark's result. */
+  savePolicyBench(version: string, policyType: string, bench: JsonObject): Promise<boolean> {
+    return this.#attempt(
+      "store a benchmark's result",
+      (database) => checkpoints.savePolicyBench(database, version, policyType, bench),
     );
   }
 

@@ -113,6 +113,9 @@ function initialSchema(t: ColumnTypes): string[] {
       ${score("synthesis_clarity")},
       ${score("synthesis_completeness")},
       ${score("synthesis_usefulness")},
+      ${score("retrieval_score")},
+      ${score("reasoning_score")},
+      ${score("synthesis_score")},
       ${score("overall_score")} not null,
       feedback ${t.json} not null,
       created_at ${t.time} not null
@@ -147,6 +150,7 @@ function initialSchema(t: ColumnTypes): string[] {
       manifest_sha256 ${t.text(64)},
       config ${t.json} not null,
       training_metrics ${t.json} not null,
+      bench ${t.json},
       training_session_id ${t.uuid} references training_sessions (id),
       training_episodes ${t.integer} not null check (training_episodes >= 0),
       tag ${t.text(255)},

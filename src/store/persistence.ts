@@ -12,6 +12,7 @@ import type {
   IngestCounts,
   IngestRecord,
   LeaseHolder,
+  LogGroup,
   NewPolicyCheckpoint,
   PolicyActivation,
   PolicyCheckpoint,
@@ -56,6 +57,11 @@ export interface RLCFPersistence extends AsyncDisposable {
   getTrace(id: string): Promise<ExecutionTrace | null>;
   /** Traces that wait for feedback, newest first; 100 by default. */
   getTracesWithoutFeedback(limit?: number): Promise<[string, ExecutionTrace][]>;
+  /**
+   * The texts of queries by id; queries stored without a text are not in it, and of several texts of one query the last
+   * in the alphabet is. Throws on more than 1000 ids.
+   */
+  getQueryTexts(queryIds: readonly string[]): Promise<Map<string, string>>;
   /** Stores feedback on a trace, marks the trace in the same transaction, and returns the id. Unknown trace: error. */
   saveFeedback(traceId: string, feedback: MultilevelFeedback, context?: FeedbackContext): Promise<string>;
   /** The feedback on a trace, oldest first. */
@@ -68,6 +74,8 @@ export interface RLCFPersistence extends AsyncDisposable {
   readTrainingRows(window: TrainingWindow, options?: { withFeedback?: boolean }): AsyncIterable<readonly TrainingRow[]>;
   /** Counts; filtered by version everywhere if one is given. */
   getTrainingStats(policyVersion?: string): Promise<TrainingStats>;
+  /** What the log is made of, counted without reading traces; of one version if it is given. */
+  getLogGroups(policyVersion?: string): Promise<LogGroup[]>;
 
   /** Stores an inactive checkpoint row and returns its id. */
   savePolicyCheckpoint(checkpoint: NewPolicyCheckpoint): Promise<string>;
@@ -79,6 +87,8 @@ export interface RLCFPersistence extends AsyncDisposable {
   listPolicyCheckpoints(policyType?: string): Promise<PolicyCheckpoint[]>;
   /** Sets or removes (null) the name that protects a checkpoint from removal. False if the version does not exist. */
   tagPolicyCheckpoint(version: string, policyType: string, tag: string | null): Promise<boolean>;
+  /** Keeps a benchmark's result, in place of an earlier one. False if the version does not exist. */
+  savePolicyBench(version: string, policyType: string, bench: JsonObject): Promise<boolean>;
   /** Removes rows of checkpoints that are neither active nor tagged; returns how many. */
   deletePolicyCheckpoints(policyType: string, versions: readonly string[]): Promise<number>;
   /**

@@ -4,6 +4,7 @@
  * @module
  */
 import type { JsonObject } from "../base/check.ts";
+import type { LevelName } from "../feedback/levels.ts";
 import type { MultilevelFeedback } from "../feedback/multilevel_feedback.ts";
 import type { ExecutionTrace } from "../trace/execution_trace.ts";
 import type { LogKind } from "../trace/gating_decision.ts";
@@ -106,6 +107,8 @@ export interface TrainingRow {
   readonly embedding: Float32Array | null;
   /** `overallScore()` of the feedback, in [0, 1]. */
   readonly score: number;
+  /** Mean of the numbers given on each level, in [0, 1]; null where the level was not judged. */
+  readonly levelScores: Readonly<Record<LevelName, number | null>>;
   /** Authority of who gave the feedback, in [0, 1]. */
   readonly userAuthority: number;
   /** Who gave the feedback, or null. */
@@ -130,6 +133,24 @@ export interface TrainingStats {
   readonly log_kinds: Readonly<Record<LogKind, number>>;
 }
 
+/** Traces that are alike in everything that says whether a log can be learned from, counted. */
+export interface LogGroup {
+  /** The version that routed them, or null if it was not stored. */
+  readonly policyVersion: string | null;
+  /** What they can teach. */
+  readonly logKind: LogKind;
+  /** The expert that answered; the drawn one unless the trace was stored with another. */
+  readonly expertType: string | null;
+  /** Numbers of the embedding; null where there is none, no integer where it is damaged. */
+  readonly embeddingLength: number | null;
+  /** How many there are. */
+  readonly traces: number;
+  /** How many of them drew their expert with certainty. */
+  readonly certain: number;
+  /** Smallest log probability of a drawn expert; null unless sampled. */
+  readonly minLogProb: number | null;
+}
+
 /** A checkpoint's row. */
 export interface PolicyCheckpoint {
   /** The row's key, a UUID. */
@@ -148,6 +169,8 @@ export interface PolicyCheckpoint {
   readonly config: JsonObject;
   /** What training measured. */
   readonly trainingMetrics: JsonObject;
+  /** The latest result of `rlcf bench` on it, or null. */
+  readonly bench: JsonObject | null;
   /** The session that made it, or null. */
   readonly trainingSessionId: string | null;
   /** Episodes it was trained on. */

@@ -52,6 +52,12 @@ export interface FeedbackTable {
   synthesis_clarity: number | null;
   synthesis_completeness: number | null;
   synthesis_usefulness: number | null;
+  /** Mean of the numbers given on the level. */
+  retrieval_score: number | null;
+  /** Mean of the numbers given on the level. */
+  reasoning_score: number | null;
+  /** Mean of the numbers given on the level. */
+  synthesis_score: number | null;
   overall_score: number;
   /** The whole feedback as JSON. */
   feedback: string;
@@ -68,6 +74,8 @@ export interface CheckpointTable {
   manifest_sha256: string | null;
   config: string;
   training_metrics: string;
+  /** The latest benchmark's result; JSON. */
+  bench: string | null;
   training_session_id: string | null;
   training_episodes: number;
   tag: string | null;

@@ -4,12 +4,16 @@
  * @module
  */
 import type { Insertable, Kysely } from "kysely";
+import { unwanted } from "../base/check.ts";
 import type { ExecutionTrace } from "../trace/execution_trace.ts";
 import type { Database } from "./database.ts";
 import type { TraceContext } from "./records.ts";
 import type { Tables, TraceTable } from "./tables.ts";
 import { TRACE_COLUMNS, traceFromRow, traceRow } from "./trace_rows.ts";
 import { limitOf, uuidOrUndefined } from "./values.ts";
+
+/** Most queries whose texts are read at once. */
+const MAX_QUERY_TEXTS = 1000;
 
 /** Rows of one insert statement: 1,600 parameters, of which SQLite takes 32,766. */
 export const ROWS_PER_INSERT = 100;
@@ -55,4 +59,14 @@ export async function getTracesWithoutFeedback({ db }: Database, limit = 100): P
   const rows = await db.selectFrom("rlcf_traces").select(["id", ...TRACE_COLUMNS]).where("has_feedback", "=", 0)
     .orderBy("created_at", "desc").orderBy("id", "desc").limit(limitOf(limit, "limit")).execute();
   return rows.map((row) => [row.id, traceFromRow(row)]);
+}
+
+/** Reads the texts of queries; see RLCFPersistence.getQueryTexts. */
+export async function getQueryTexts({ db }: Database, queryIds: readonly string[]): Promise<Map<string, string>> {
+  if (queryIds.length > MAX_QUERY_TEXTS) unwanted(queryIds, "query ids", `at most ${MAX_QUERY_TEXTS}`);
+  if (queryIds.length === 0) return new Map();
+  // One row for each query, however often it was asked.
+  const rows = await db.selectFrom("rlcf_traces").select(({ fn }) => ["query_id", fn.max("query_text").as("text")])
+    .where("query_id", "in", [...queryIds]).where("query_text", "is not", null).groupBy("query_id").execute();
+  return new Map(rows.map(({ query_id, text }) => [query_id, text!]));
 }

@@ -27,10 +27,15 @@ export interface Action {
 
 /** An {@link Action} as JSON. */
 export interface ActionJson {
+  /** `expert_selection`, `graph_traversal`, `tool_use`, or any other text. */
   readonly action_type: string;
+  /** What was decided, e.g. `{expert_type: "literal", weight: 0.7}`. */
   readonly parameters: JsonObject;
+  /** Natural logarithm of the probability with which the decision was drawn; at most 0. */
   readonly log_prob: number;
+  /** When it was decided, ISO 8601 in UTC. */
   readonly timestamp: string;
+  /** Everything else; float arrays have become plain arrays. */
   readonly metadata: JsonObject;
 }
 

@@ -15,23 +15,37 @@ import { type Action, actionFromJson, type ActionJson, actionToJson, cloneJson }
 
 /** An {@link ExecutionTrace} as JSON. */
 export interface ExecutionTraceJson {
+  /** The query that was answered. */
   readonly query_id: string;
+  /** In the order in which they were taken. */
   readonly actions: readonly ActionJson[];
+  /** Sum of the actions' `log_prob`; 0 without actions. Ignored on reading. */
   readonly total_log_prob: number;
+  /** Free-form JSON of the whole trace; may hold `query_embedding`. */
   readonly metadata: JsonObject;
+  /** A reward known at logging time, any finite number. */
   readonly reward: number | null;
+  /** When the trace was begun, ISO 8601 in UTC. */
   readonly created_at: string;
 }
 
 /** What {@link ExecutionTrace.summary} tells. */
 export interface ExecutionTraceSummary {
+  /** The query that was answered. */
   readonly query_id: string;
+  /** Actions of all types. */
   readonly num_actions: number;
+  /** How many actions there are of each type that occurs. */
   readonly action_types: Readonly<Record<string, number>>;
+  /** Sum of the log probabilities in nats, at most 0. */
   readonly total_log_prob: number;
+  /** Their mean, 0 without actions. */
   readonly average_log_prob: number;
+  /** Whether a reward was set; 0 counts. */
   readonly has_reward: boolean;
+  /** A reward known at logging time, any finite number. */
   readonly reward: number | null;
+  /** When the trace was begun, ISO 8601 in UTC. */
   readonly created_at: string;
 }
 

@@ -16,6 +16,7 @@ export type LogKind = "sampled" | "soft" | "none";
 
 /** The routing decision that a trace records. */
 export interface GatingDecision {
+  /** Whether an expert was drawn, several were mixed, or the policy took no part. */
   readonly kind: LogKind;
   /** Expert to logged weight; a `sampled` trace has one entry. An absent weight counts as 0.25, as in the original. */
   readonly weights: Readonly<Record<string, number>>;

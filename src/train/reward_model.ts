@@ -9,6 +9,9 @@
 import { hashToUnit } from "../episodes/holdout.ts";
 import type { EpisodeSet } from "../episodes/episode_set.ts";
 import { solveShifted } from "./conjugate_gradients.ts";
+import { DenseRows, type RowRange } from "./dense_rows.ts";
+import { Design, INTERCEPT } from "./design.ts";
+import { dot } from "./dot.ts";
 import { SpectralPrior } from "./spectral_prior.ts";
 
 /** A fitted reward model. */
@@ -32,35 +35,32 @@ export const RIDGES: readonly number[] = [3, 10, 30, 100, 300];
 /** Folds of the cross-fit. */
 const FOLDS = 4;
 /** Far below the noise of any log. */
-const STOPPING = { tolerance: 1e-4, maxIterations: 150 };
-/** The intercept's feature: so large that the ridge hardly touches its coefficient. */
-const INTERCEPT = 30;
+const STOPPING = { tolerance: 1e-3, maxIterations: 150 };
 
 /**
  * Values [N, E] of the given rows, each from a model that has not seen its query (Chernozhukov et al., 2018, section
  * 3.1): without this the model's own errors would look like rewards to the policy.
  */
 export function crossFitValues(episodes: EpisodeSet, rows: Uint32Array, ridges = RIDGES): CrossFit {
+  const experts = episodes.experts.length;
   const prior = new SpectralPrior(episodes, rows);
   // A digit of the hash that the holdout split does not look at.
   const folds = Uint8Array.from(rows, (row) => Math.floor(hashToUnit(`fold ${episodes.queryIds[row]}`) * FOLDS));
-  const tries = ridges.map((ridge) => ({
-    ridge,
-    valuesNE: new Float32Array(episodes.size * episodes.experts.length),
-    error: 0,
-  }));
+  const vectors = ridges.length * experts;
+  const design = new Design(episodes, { rows, folds, regressions: FOLDS, mean: prior.mean, vectors });
+  const tries = ridges.map((ridge) => ({ ridge, valuesNE: new Float32Array(episodes.size * experts), error: 0 }));
+  const targets = tries.map(({ valuesNE }) => valuesNE);
   let mass = 0;
-  for (let fold = 0; fold < FOLDS; fold++) {
-    const models = fitRidges(episodes, rows.filter((_, i) => folds[i] !== fold), ridges, prior);
-    const leftOut = rows.filter((_, i) => folds[i] === fold);
-    for (const [k, attempt] of tries.entries()) {
-      predictRows(models[k]!, episodes, leftOut, attempt.valuesNE);
-      for (const row of leftOut) {
-        const error = episodes.rewards[row]! - mixtureValue(episodes, row, attempt.valuesNE);
-        attempt.error += episodes.sampleWeights[row]! * error ** 2;
+  for (const [fold, models] of fitRidges(episodes, design, ridges, prior).entries()) {
+    const leftOut = design.leftOut(fold);
+    writeValues(models, design, leftOut, episodes.inputDim, targets);
+    for (const row of leftOut.flatMap(({ from, to }) => Array.from(design.rows.subarray(from, to)))) {
+      const weight = episodes.sampleWeights[row]!;
+      for (const attempt of tries) {
+        attempt.error += weight * (episodes.rewards[row]! - mixtureValue(episodes, row, attempt.valuesNE)) ** 2;
       }
+      mass += weight;
     }
-    for (const row of leftOut) mass += episodes.sampleWeights[row]!;
   }
   const best = tries.reduce((a, b) => b.error < a.error ? b : a);
   return { valuesNE: best.valuesNE, ridge: best.ridge, meanSquaredError: best.error / mass };
@@ -68,109 +68,85 @@ export function crossFitValues(episodes: EpisodeSet, rows: Uint32Array, ridges =
 
 /** Fits one model to the given rows. */
 export function fitRewardModel(episodes: EpisodeSet, rows: Uint32Array, ridge: number): RewardModel {
-  return fitRidges(episodes, rows, [ridge], new SpectralPrior(episodes, rows))[0]!;
+  const prior = new SpectralPrior(episodes, rows);
+  // There is no regression 1 that could leave them out.
+  const folds = new Uint8Array(rows.length).fill(1);
+  const design = new Design(episodes, { rows, folds, regressions: 1, mean: prior.mean });
+  return fitRidges(episodes, design, [ridge], prior)[0]![0]!;
 }
 
 /** Writes q(x, e) of the given rows into values [N, E]. */
 export function predictRows(model: RewardModel, episodes: EpisodeSet, rows: Uint32Array, valuesNE: Float32Array): void {
-  const { inputDim, embeddings } = episodes;
-  const experts = episodes.experts.length;
-  for (const row of rows) {
-    for (let e = 0; e < experts; e++) {
-      const start = e * (inputDim + 1);
-      let value = model.theta[start + inputDim]!;
-      for (let i = 0; i < inputDim; i++) value += model.theta[start + i]! * embeddings[row * inputDim + i]!;
-      valuesNE[row * experts + e] = value;
+  const { inputDim, embeddings, experts } = episodes;
+  // Rows that are read only once are not worth keeping.
+  const dense = new DenseRows(embeddings, inputDim, rows, experts.length, 0);
+  writeValues([model], { rows, dense }, [{ from: 0, to: rows.length }], inputDim, [valuesNE]);
+}
+
+/** Writes q(x, e) of ranges of rows into values [N, E], one array for each model. */
+function writeValues(
+  models: readonly RewardModel[],
+  { rows, dense }: Pick<Design, "rows" | "dense">,
+  ranges: readonly RowRange[],
+  inputDim: number,
+  targets: readonly Float32Array[],
+): void {
+  const width = inputDim + 1;
+  const thetas = Float64Array.from(models.flatMap(({ theta }) => Array.from(theta)));
+  const vectors = Array.from({ length: thetas.length / width }, (_, v) => v);
+  const intercepts = vectors.map((v) => thetas[v * width + inputDim]!);
+  const experts = vectors.length / models.length;
+  dense.setVectors(thetas, width);
+  const list = dense.list(vectors);
+  const write = (first: number, count: number, products: Float32Array): void => {
+    for (let i = first, p = 0; i < first + count; i++) {
+      const start = rows[i]! * experts;
+      for (let m = 0; m < targets.length; m++) {
+        const target = targets[m]!;
+        for (let e = 0; e < experts; e++, p++) target[start + e] = products[p]! + intercepts[m * experts + e]!;
+      }
     }
-  }
+  };
+  for (const range of ranges) dense.multiply(range, list, write);
 }
 
 /**
  * Minimises `sum_i w_i (r_i - sum_e u_ie (theta_e . x_i + c_e))^2 + ridge |phi|^2` with `theta = C phi` for each
- * ridge, through the normal equations in phi.
+ * regression and each ridge, through the normal equations in phi. Returns the models of each regression.
  */
 function fitRidges(
   episodes: EpisodeSet,
-  rows: Uint32Array,
+  design: Design,
   ridges: readonly number[],
   prior: SpectralPrior,
-): RewardModel[] {
-  const { inputDim, experts, rewards, sampleWeights } = episodes;
+): RewardModel[][] {
+  const { inputDim, rewards, sampleWeights, experts } = episodes;
   const width = inputDim + 1;
-  const design = new CentredDesign(episodes, prior.mean);
-  const gradient = (residualOf: (row: number) => number): Float64Array => {
-    const sum = new Float64Array(experts.length * width);
-    for (const row of rows) design.add(row, sampleWeights[row]! * residualOf(row), sum);
-    return prior.multiply(sum);
-  };
-  let [mass, earned] = [0, 0];
-  for (const row of rows) {
-    mass += sampleWeights[row]!;
-    earned += sampleWeights[row]! * rewards[row]!;
-  }
-  const meanWeight = mass / Math.max(1, rows.length);
   // Fitted to what is left of the rewards without their mean, so that the solver's tolerance is spent on what tells
   // experts and queries apart. Mixtures sum to 1, so the mean belongs to every intercept.
-  const meanReward = mass > 0 ? earned / mass : 0;
-  const unit = meanWeight * prior.totalVariance || 1;
+  const means = design.means();
+  const zeros = new Float64Array(design.regressions * experts.length * width);
   const solutions = solveShifted(
-    (phi) => {
-      const theta = prior.multiply(phi);
-      return gradient((row) => design.dot(row, theta));
-    },
-    gradient((row) => rewards[row]! - meanReward),
-    ridges.map((ridge) => ridge * unit),
+    (phi) =>
+      prior.multiply(
+        design.weightedSums(prior.multiply(phi), (row, _, predicted) => sampleWeights[row]! * predicted),
+      ),
+    prior.multiply(
+      design.weightedSums(zeros, (row, k) => sampleWeights[row]! * (rewards[row]! - means[k]!.meanReward)),
+    ),
+    means.map(({ meanWeight }) => ridges.map((ridge) => ridge * (meanWeight * prior.totalVariance || 1))),
     STOPPING,
   );
-  return solutions.map((phi) => {
-    const theta = prior.multiply(phi);
-    for (let start = 0; start < theta.length; start += width) {
-      let shift = 0;
-      for (let i = 0; i < inputDim; i++) shift += theta[start + i]! * prior.mean[i]!;
-      theta[start + inputDim] = meanReward + INTERCEPT * theta[start + inputDim]! - shift;
-    }
-    return { theta };
-  });
-}
-
-/** The regression's rows: u_ie [x_i - mean, INTERCEPT] for every expert e. Experts that a row did not use cost nothing. */
-class CentredDesign {
-  readonly #episodes: EpisodeSet;
-  readonly #mean: Float64Array;
-
-  constructor(episodes: EpisodeSet, mean: Float64Array) {
-    this.#episodes = episodes;
-    this.#mean = mean;
-  }
-
-  /** The row's product with coefficients [E, I + 1]. */
-  dot(row: number, coefficients: Float64Array): number {
-    const { inputDim, embeddings, mixtures, experts } = this.#episodes;
-    const mean = this.#mean;
-    let sum = 0;
-    for (let e = 0; e < experts.length; e++) {
-      const share = mixtures[row * experts.length + e]!;
-      if (share === 0) continue;
-      const [start, offset] = [e * (inputDim + 1), row * inputDim];
-      let value = INTERCEPT * coefficients[start + inputDim]!;
-      for (let i = 0; i < inputDim; i++) value += coefficients[start + i]! * (embeddings[offset + i]! - mean[i]!);
-      sum += share * value;
-    }
-    return sum;
-  }
-
-  /** Adds the row, times a factor, to sums [E, I + 1]. */
-  add(row: number, factor: number, sums: Float64Array): void {
-    const { inputDim, embeddings, mixtures, experts } = this.#episodes;
-    const mean = this.#mean;
-    for (let e = 0; e < experts.length; e++) {
-      const share = factor * mixtures[row * experts.length + e]!;
-      if (share === 0) continue;
-      const [start, offset] = [e * (inputDim + 1), row * inputDim];
-      for (let i = 0; i < inputDim; i++) sums[start + i]! += share * (embeddings[offset + i]! - mean[i]!);
-      sums[start + inputDim]! += share * INTERCEPT;
-    }
-  }
+  return solutions.map((ofRidges, k) =>
+    ofRidges.map((phi) => {
+      const theta = prior.multiply(phi);
+      for (let start = 0; start < theta.length; start += width) {
+        const shift = dot(theta, start, prior.mean, 0, inputDim);
+        theta[start + inputDim] = means[k]!.meanReward + INTERCEPT * theta[start + inputDim]! - shift;
+      }
+      return { theta };
+    })
+  );
 }
 
 /** The value that a row's logged mixture has under values [N, E]. */

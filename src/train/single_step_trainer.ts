@@ -33,7 +33,7 @@ export interface SingleStepConfig {
   readonly importanceClip: number;
   /** Largest importance weight of a reward model's error, for `doubly_robust`; 3. */
   readonly residualClip: number;
-  /** What is maximised; `auto`. */
+  /** What is maximised; `auto`, which `update` and `updateBatch` take as `reinforce`. */
   readonly objective: ObjectiveChoice;
 }
 
@@ -55,6 +55,7 @@ export const SINGLE_STEP_DEFAULTS: SingleStepConfig = {
 export interface UpdateMetrics {
   /** The whole loss, entropy bonus included. */
   readonly loss: number;
+  /** `loss - entropyLoss`: what the objective alone costs. */
   readonly policyLoss: number;
   /** `-entropyCoef * entropy`. */
   readonly entropyLoss: number;
@@ -70,7 +71,7 @@ export interface UpdateMetrics {
   readonly entropy: number;
   /** Norm of the gradient before clipping. */
   readonly gradNorm: number;
-  /** Standard deviation that advantages were divided by. */
+  /** Standard deviation of the latest rewards, at least `minVariance`; what `normalizeAdvantage` divides by. */
   readonly rewardStd: number;
   /** Steps taken so far, this one included. */
   readonly numUpdates: number;
@@ -82,15 +83,21 @@ export interface UpdateMetrics {
 
 /** What {@link SingleStepTrainer.getStats} tells. */
 export interface TrainerStats {
+  /** Steps taken so far, those before a resumption included. */
   readonly numUpdates: number;
+  /** Exponential moving mean of the rewards; 0.5 before the first. */
   readonly baseline: number;
+  /** Standard deviation of the remembered rewards, at least `minVariance`; 0.1 before the second. */
   readonly rewardStd: number;
+  /** How many rewards are remembered for `rewardStd`, at most 100. */
   readonly rewardHistoryLength: number;
+  /** The settings in force, defaults filled in. */
   readonly config: SingleStepConfig;
 }
 
 /** All that a trainer remembers besides the engine's state; goes into the checkpoint. */
 export interface TrainerState extends BaselineState {
+  /** Steps taken so far. */
   readonly numUpdates: number;
 }
 
@@ -98,6 +105,8 @@ export interface TrainerState extends BaselineState {
 export interface VisitMetrics extends StepMetrics {
   /** Mean reward of each step's rows. */
   readonly reward: Float32Array;
+  /** The baseline after each step. */
+  readonly baseline: Float32Array;
 }
 
 /** Trains a policy by off-policy REINFORCE, or another objective, one small batch at a time. */
@@ -151,6 +160,11 @@ export class SingleStepTrainer {
         gatingLogProb: decision.logProb,
         embedding: decision.embedding,
         score: feedback.overallScore(),
+        levelScores: {
+          retrieval: feedback.levelScore("retrieval") ?? null,
+          reasoning: feedback.levelScore("reasoning") ?? null,
+          synthesis: feedback.levelScore("synthesis") ?? null,
+        },
         userAuthority: 1,
         userId: feedback.userId,
       });
@@ -194,12 +208,14 @@ export class SingleStepTrainer {
     const experts = episodes.experts.length;
     const coefficients = new Float32Array(rows.length * experts);
     const reward = new Float32Array(Math.ceil(rows.length / batchSize));
+    const baselines = new Float32Array(reward.length);
     for (let start = 0; start < rows.length; start += batchSize) {
       const batch = rows.subarray(start, start + batchSize);
       const rewards = Float64Array.from(batch, (row) => episodes.rewards[row]!);
       const baseline = this.#baseline.baseline;
       const advantages = this.#baseline.advantagesOf(rewards);
       reward[start / batchSize] = rewards.reduce((sum, value) => sum + value, 0) / rewards.length;
+      baselines[start / batchSize] = this.#baseline.baseline;
       for (const [i, row] of batch.entries()) {
         const gainE = coefficients.subarray((start + i) * experts, (start + i + 1) * experts);
         const { importanceClip, residualClip } = this.config;
@@ -224,7 +240,7 @@ export class SingleStepTrainer {
       optimizer: this.config,
     });
     this.#numUpdates += reward.length;
-    return { ...metrics, reward };
+    return { ...metrics, reward, baseline: baselines };
   }
 
   /** Counters and the settings in force. */
@@ -293,4 +309,5 @@ function checkConfig(config: SingleStepConfig): void {
   within("baselineDecay", "a number from 0 to below 1", (value) => value >= 0 && value < 1);
   within("minVariance", "a number > 0", (value) => value > 0);
   within("importanceClip", "a number >= 1", (value) => value >= 1);
+  within("residualClip", "a number >= 0", (value) => value >= 0);
 }

@@ -5,6 +5,7 @@
  * @module
  */
 import type { EpisodeSet } from "../episodes/episode_set.ts";
+import { SymmetricMatrix } from "./symmetric_matrix.ts";
 
 /** Rows that the covariance is estimated from; more would not change it noticeably. */
 const MAX_ROWS = 2048;
@@ -18,7 +19,7 @@ export class SpectralPrior {
   /** [I] mean of the embeddings. */
   readonly mean: Float64Array;
   /** [I, I] covariance, divided by the mean variance. */
-  readonly #covariance: Float64Array;
+  readonly #covariance: SymmetricMatrix;
   /** Mean squared distance from the mean. */
   readonly totalVariance: number;
 
@@ -27,43 +28,22 @@ export class SpectralPrior {
     const { inputDim, embeddings } = episodes;
     const stride = Math.ceil(rows.length / MAX_ROWS);
     const chosen = rows.filter((_, i) => i % stride === 0);
-    this.mean = new Float64Array(inputDim);
+    const mean = new Float64Array(inputDim);
     for (const row of chosen) {
-      for (let i = 0; i < inputDim; i++) this.mean[i]! += embeddings[row * inputDim + i]! / chosen.length;
+      for (let i = 0; i < inputDim; i++) mean[i]! += embeddings[row * inputDim + i]! / chosen.length;
     }
-    const covariance = new Float64Array(inputDim * inputDim);
-    const centred = new Float64Array(inputDim);
-    for (const row of chosen) {
-      for (let i = 0; i < inputDim; i++) centred[i] = embeddings[row * inputDim + i]! - this.mean[i]!;
-      for (let i = 0; i < inputDim; i++) {
-        const [entry, start] = [centred[i]!, i * inputDim];
-        // The lower triangle only: the matrix is symmetric.
-        for (let j = 0; j <= i; j++) covariance[start + j]! += entry * centred[j]!;
-      }
-    }
-    let trace = 0;
-    for (let i = 0; i < inputDim; i++) trace += covariance[i * inputDim + i]!;
+    this.mean = mean;
+    this.#covariance = SymmetricMatrix.ofRows(inputDim, chosen.length, (n, centred) => {
+      const start = chosen[n]! * inputDim;
+      for (let i = 0; i < inputDim; i++) centred[i] = embeddings[start + i]! - mean[i]!;
+    });
+    const trace = this.#covariance.trace;
     this.totalVariance = trace / Math.max(1, chosen.length);
-    const scale = trace > 0 ? inputDim / trace : 0;
-    for (let i = 0; i < inputDim; i++) {
-      for (let j = 0; j <= i; j++) {
-        covariance[j * inputDim + i] = covariance[i * inputDim + j] = scale * covariance[i * inputDim + j]!;
-      }
-    }
-    this.#covariance = covariance;
+    this.#covariance.scale(trace > 0 ? inputDim / trace : 0);
   }
 
   /** `C v` for each of several vectors [.., I + 1]; the last entry of each, an intercept, is kept as it is. */
   multiply(vectors: Float64Array): Float64Array {
-    const inputDim = this.mean.length;
-    const product = vectors.slice();
-    for (let start = 0; start < vectors.length; start += inputDim + 1) {
-      for (let i = 0; i < inputDim; i++) {
-        let sum = 0;
-        for (let j = 0; j < inputDim; j++) sum += this.#covariance[i * inputDim + j]! * vectors[start + j]!;
-        product[start + i] = sum;
-      }
-    }
-    return product;
+    return this.#covariance.multiply(vectors, this.mean.length + 1);
   }
 }

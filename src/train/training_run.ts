@@ -7,7 +7,7 @@
 import { Random } from "../base/random.ts";
 import type { EpisodeSet } from "../episodes/episode_set.ts";
 import { needsValues, type Objective } from "./objective.ts";
-import { crossFitValues } from "./reward_model.ts";
+import { type CrossFit, crossFitValues } from "./reward_model.ts";
 import type { SingleStepTrainer, VisitMetrics } from "./single_step_trainer.ts";
 
 /** Where a run stands. */
@@ -18,8 +18,11 @@ export interface RunCursor {
   readonly position: number;
 }
 
-/** Passes that `auto` makes at least, and optimizer steps below which it makes more of them: small logs need both. */
-const AUTO_EPOCHS = { passes: 20, steps: 800 } as const;
+/**
+ * The steps that `auto` aims at, and the passes that it makes at least. How far the policy gets depends on the number of
+ * steps, whatever the size of the log (bench/README.md); further ones only learn the reward model's errors.
+ */
+const AUTO_EPOCHS = { steps: 900, passes: 3 } as const;
 
 /** The number of passes over so many rows: the one asked for, or enough for the policy to settle. */
 export function epochsFor(choice: number | "auto", rows: number, batchSize: number): number {
@@ -45,13 +48,13 @@ export interface TrainingRunOptions {
 export class TrainingRun {
   readonly #options: TrainingRunOptions;
   readonly #weightScale: number;
-  readonly #valuesNE: Float32Array | undefined;
+  readonly #crossFit: CrossFit | undefined;
   #cursor: RunCursor;
   #order: Uint32Array | undefined;
 
-  private constructor(options: TrainingRunOptions, valuesNE: Float32Array | undefined) {
+  private constructor(options: TrainingRunOptions, crossFit: CrossFit | undefined) {
     this.#options = options;
-    this.#valuesNE = valuesNE;
+    this.#crossFit = crossFit;
     this.#cursor = options.cursor ?? { epoch: 0, position: 0 };
     const { episodes, trainingRows } = options;
     const mass = trainingRows.reduce((sum, row) => sum + episodes.sampleWeights[row]!, 0);
@@ -62,8 +65,13 @@ export class TrainingRun {
   static async start(options: TrainingRunOptions): Promise<TrainingRun> {
     const { episodes, trainingRows, objective, trainer } = options;
     await trainer.policy.engine.upload(episodes.embeddings);
-    const values = needsValues(objective) ? crossFitValues(episodes, trainingRows).valuesNE : undefined;
-    return new TrainingRun(options, values);
+    const crossFit = needsValues(objective) ? crossFitValues(episodes, trainingRows) : undefined;
+    return new TrainingRun(options, crossFit);
+  }
+
+  /** The ridge of the reward model; undefined where the objective needs none. */
+  get ridge(): number | undefined {
+    return this.#crossFit?.ridge;
   }
 
   /** Where the run stands. */
@@ -101,7 +109,7 @@ export class TrainingRun {
       batchSize,
       objective,
       weightScale: this.#weightScale,
-      valuesNE: this.#valuesNE,
+      valuesNE: this.#crossFit?.valuesNE,
     });
     if (end < trainingRows.length) {
       this.#cursor = { epoch: this.#cursor.epoch, position: end };

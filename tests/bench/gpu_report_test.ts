@@ -19,6 +19,7 @@ const row = (backend: Row["backend"], op: string, batchSize: number, ms: number)
   ms_median: ms,
   ms_p10: ms,
   per_second: 1e3 * batchSize / ms,
+  samples: 7,
 });
 
 Deno.test("the peer's report is read line by line, and failed variants are left out", () => {

@@ -11,11 +11,20 @@ Deno.test("stats --json has the specification's fields and ours", async () => {
   using place = new Workplace();
   await place.fill(12);
   await place.run(["train"]);
-  const { sessions, checkpoints, active, ...counts } = onlyObject(await place.run(["stats", "--json"])) as unknown as {
+  const { sessions, checkpoints, active, logs, ...counts } = onlyObject(
+    await place.run(["stats", "--json"]),
+  ) as unknown as {
     sessions: Record<string, unknown>[];
     checkpoints: Record<string, unknown>[];
     active: Record<string, unknown>;
+    logs: Record<string, unknown>[];
   };
+  assert.deepEqual(
+    logs.map(({ policy_version, log, traces, usable_share }) => [policy_version, log, traces, usable_share]),
+    [
+      [null, "sampled", 12, 1],
+    ],
+  );
   assert.deepEqual({ ...counts, avg_score: 0 }, {
     total_traces: 12,
     traces_with_feedback: 12,

@@ -40,6 +40,7 @@ const others: Readonly<Record<SettingKey, readonly [text: string, value: unknown
   "evaluation.enabled": ["false", false],
   "evaluation.holdout_ratio": ["0.5", 0.5],
   "evaluation.min_holdout": ["0", 0],
+  "evaluation.level_margin": ["0.1", 0.1],
   "compute.backend": ["cpu", "cpu"],
   "logging.level": ["error", "error"],
 };

@@ -54,7 +54,7 @@ Deno.test("the defaults are the specification's, and ours beneath", () => {
     },
     checkpoint: { directory: "models/policies", saveFrequency: 100, keepLastN: 5, activate: "gated" },
     database: { url: null, lookbackDays: 30, poolSize: 4 },
-    evaluation: { enabled: true, holdoutRatio: 0.2, minHoldout: 5 },
+    evaluation: { enabled: true, holdoutRatio: 0.2, minHoldout: 5, levelMargin: 0.05 },
     compute: { backend: "auto" },
     logging: { level: "info" },
   });

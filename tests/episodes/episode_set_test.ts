@@ -34,6 +34,11 @@ const unusable: [SkipReason, string, TrainingRow][] = [
   ["not_finite", "an embedding with NaN", drawnRow({ embedding: Float32Array.of(1, NaN) })],
   ["not_finite", "a score of NaN", drawnRow({ score: NaN })],
   ["not_finite", "an authority of NaN", drawnRow({ userAuthority: NaN })],
+  [
+    "not_finite",
+    "a level's score of NaN",
+    drawnRow({ levelScores: { retrieval: NaN, reasoning: null, synthesis: null } }),
+  ],
   ["not_finite", "a drawn expert without a log probability", drawnRow({ gatingLogProb: null })],
   ["not_finite", "a log probability of NaN", drawnRow({ gatingLogProb: NaN })],
   ["not_finite", "weights whose sum overflows", mixedRow({ gatingWeights: { literal: 1e308, systemic: 1e308 } })],
@@ -114,4 +119,51 @@ Deno.test("a log is sampled, soft, mixed or empty", () => {
   assert.equal(logMixOf(episodesOf([mixed])), "soft");
   assert.equal(logMixOf(episodesOf([drawn, mixed])), "mixed");
   assert.equal(logMixOf(episodesOf([])), "empty");
+});
+
+/** Feedback on the trace `t`. */
+function judgement(userId: string | null, userAuthority: number, score: number): TrainingRow {
+  return drawnRow({ userId, userAuthority, score });
+}
+
+Deno.test("the spread of several feedbacks is their weighted variance, and 0 where one speaks", () => {
+  const scores = [[0.5, 0.2], [1, 0.8], [0.25, 0.9]] as const;
+  const episodes = episodesOf([
+    ...scores.map(([weight, score], i) => judgement(`u${i}`, weight, score)),
+    drawnRow({ traceId: "alone" }),
+  ]);
+  const mean = (0.1 + 0.8 + 0.225) / 1.75;
+  const variance = scores.reduce((sum, [weight, score]) => sum + weight * (score - mean) ** 2, 0) / 1.75;
+  assert.ok(Math.abs(episodes.rewardVariances[0]! - variance) < 1e-12);
+  assert.equal(episodes.rewardVariances[1], 0);
+});
+
+Deno.test("a level's score is the weighted mean of those who judged it, NaN where nobody did", () => {
+  const levels = (retrieval: number | null, reasoning: number | null): TrainingRow["levelScores"] => ({
+    retrieval,
+    reasoning,
+    synthesis: null,
+  });
+  const episodes = episodesOf([
+    drawnRow({ userAuthority: 0.5, levelScores: levels(0.4, null) }),
+    drawnRow({ userAuthority: 1, levelScores: levels(1, 0.25) }),
+    drawnRow({ traceId: "other", levelScores: levels(0, null) }),
+  ]);
+  const wanted = [(0.5 * 0.4 + 1) / 1.5, 0.25, NaN, 0, NaN, NaN];
+  assert.equal(episodes.levelScores.length, 6);
+  episodes.levelScores.forEach((score, k) => {
+    assert.ok(Number.isNaN(wanted[k]!) ? Number.isNaN(score) : Math.abs(score - wanted[k]!) < 1e-12, `${k}: ${score}`);
+  });
+});
+
+Deno.test("the user whose feedback weighs most speaks for an episode, the first one where two weigh the same", () => {
+  const speaker = (...given: [string | null, number][]): string | null =>
+    episodesOf(given.map(([user, weight]) => judgement(user, weight, 0.5))).userIds[0]!;
+  assert.equal(speaker(["a", 0.5]), "a");
+  assert.equal(speaker([null, 0.5]), null);
+  assert.equal(speaker(["a", 0.5], ["b", 0.75]), "b");
+  assert.equal(speaker(["a", 0.5], ["b", 0.5]), "a");
+  // Two feedbacks of one person count together.
+  assert.equal(speaker(["a", 0.5], ["b", 0.75], ["a", 0.5]), "a");
+  assert.equal(speaker(["a", 0.5], [null, 0.75]), null);
 });

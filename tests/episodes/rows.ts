@@ -22,6 +22,7 @@ export function drawnRow(change: Partial<TrainingRow> = {}): TrainingRow {
     gatingLogProb: Math.log(0.5),
     embedding: Float32Array.of(1, 2),
     score: 0.8,
+    levelScores: { retrieval: null, reasoning: null, synthesis: null },
     userAuthority: 0.5,
     userId: null,
     ...change,

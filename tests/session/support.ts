@@ -84,8 +84,12 @@ export function settings(root: string, flags: FlagValues = {}): { config: Config
 }
 
 /** Queries of a community, each answered by an expert drawn evenly, and judged; a minute apart, until now. */
-export function drawnRecords(episodes: number, seed: number, change: { embedding?: null } = {}): IngestRecord[] {
-  const community = new Community({ seed, inputDim: INPUT_DIM });
+export function drawnRecords(
+  episodes: number,
+  seed: number,
+  change: { embedding?: null; contrarians?: number } = {},
+): IngestRecord[] {
+  const community = new Community({ seed, inputDim: INPUT_DIM, contrarians: change.contrarians ?? 0 });
   const random = new Random(seed);
   return Array.from({ length: episodes }, (_, i) => {
     const query = community.query();

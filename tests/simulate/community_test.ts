@@ -126,3 +126,18 @@ Deno.test("random weights are a distribution, and even on average", () => {
 Deno.test("the questions are Italian sentences without gaps", () => {
   for (const { text } of queriesOf(new Community(OPTIONS), 50)) assert.match(text, /^[A-ZÈ][^{}]+\?$/);
 });
+
+Deno.test("contrarians answer the opposite of the truth with little authority, and the others are as they were", () => {
+  const plain = new Community({ seed: 5, inputDim: 4, rewardNoise: 0 });
+  const community = new Community({ seed: 5, inputDim: 4, rewardNoise: 0, contrarians: 0.25 });
+  const contrary = community.lawyers.filter(({ contrarian }) => contrarian);
+  assert.equal(contrary.length, 10);
+  assert.ok(contrary.every(({ authority }) => authority === 0.1));
+  assert.deepEqual(community.lawyers.slice(0, 30), plain.lawyers.slice(0, 30));
+  const query = community.query();
+  let sum = 0;
+  for (let i = 0; i < 50; i++) {
+    sum += community.judge(query, 0.9, contrary[i % 10]!, "2026-01-01T00:00:00Z").overallScore() / 50;
+  }
+  assert.ok(Math.abs(sum - 0.1) < 0.03, String(sum));
+});

@@ -27,6 +27,7 @@ testOnEach("a checkpoint is stored inactive with everything it was given", async
     manifestSha256: "ab".repeat(32),
     config: { input_dim: 768, experts: ["literal"] },
     trainingMetrics: { avg_reward: 0.75 },
+    bench: null,
     trainingSessionId,
     trainingEpisodes: 500,
     tag: null,
@@ -118,6 +119,17 @@ testOnEach("checkpoints are listed newest first", async ({ store }) => {
   for (const version of ["a", "c", "b"]) await store.savePolicyCheckpoint({ version, policyType: "gating" });
   assert.deepEqual((await store.listPolicyCheckpoints("gating")).map(({ version }) => version), ["b", "c", "a"]);
   assert.deepEqual(await store.listPolicyCheckpoints("react"), []);
+});
+
+testOnEach("the latest benchmark's result is kept with its version", async ({ store }) => {
+  for (const version of ["v1", "v2"]) await store.savePolicyCheckpoint({ version, policyType: "gating" });
+  assert.equal(await store.savePolicyBench("v1", "gating", { rows: [{ ms_median: 0.5 }] }), true);
+  assert.equal(await store.savePolicyBench("v1", "gating", { device: "2 cores", rows: [] }), true);
+  assert.equal(await store.savePolicyBench("v9", "gating", {}), false);
+  assert.equal(await store.savePolicyBench("v1", "react", {}), false);
+  const kept = (await store.listPolicyCheckpoints("gating")).map(({ version, bench }) => [version, bench]);
+  assert.deepEqual(kept, [["v2", null], ["v1", { device: "2 cores", rows: [] }]]);
+  await assert.rejects(store.savePolicyBench("v1", "gating", { ms: NaN }), refusal("usage", /bench\.ms: found NaN/));
 });
 
 testOnEach("active and tagged checkpoints cannot be removed", async ({ store }) => {

@@ -35,6 +35,9 @@ testOnEach("the columns repeat the feedback's numbers, null where none was given
     synthesis_clarity: 0.9,
     synthesis_completeness: 0.85,
     synthesis_usefulness: 0.8,
+    retrieval_score: 0.75,
+    reasoning_score: 0.85,
+    synthesis_score: 0.85,
   });
 });
 

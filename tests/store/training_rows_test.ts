@@ -61,6 +61,7 @@ testOnEach("training rows carry what training needs", async ({ store }) => {
     gatingWeights: { literal: 0.25, systemic: 0.25, principles: 0.25, precedent: 0.25 },
     gatingLogProb: null,
     embedding: Float32Array.from(vector(8)),
+    levelScores: { retrieval: 0.75, reasoning: 0.85, synthesis: 0.85 },
     userAuthority: 0.8,
     userId: "u1",
   });

@@ -31,7 +31,8 @@ Deno.test("every shifted system is solved as if it were alone", () => {
         const matrix = gram(random, size, rank);
         const b = Float64Array.from({ length: size }, () => random.normal());
         const ascending = drawn.toSorted((x, y) => x - y);
-        const found = solveShifted((x) => times(matrix, x), b, ascending, { tolerance: 1e-10, maxIterations: 200 });
+        const stopping = { tolerance: 1e-10, maxIterations: 200 };
+        const found = solveShifted((x) => times(matrix, x), b, [ascending], stopping)[0]!;
         for (const [i, shift] of ascending.entries()) {
           const rows = matrix.map((row, j) => {
             return Float64Array.from([...row.map((entry, k) => entry + (j === k ? shift : 0)), b[j]!]);
@@ -44,9 +45,24 @@ Deno.test("every shifted system is solved as if it were alone", () => {
   );
 });
 
+Deno.test("systems side by side end in the bits of each alone, however many steps the others take", () => {
+  const random = new Random(2);
+  const matrices = [gram(random, 9, 9), gram(random, 9, 2), gram(random, 9, 9)];
+  const b = Float64Array.from({ length: 27 }, (_, i) => i >= 18 ? 0 : random.normal());
+  const shifts = [[0.01, 3], [5], [1, 2]];
+  const stopping = { tolerance: 1e-8, maxIterations: 100 };
+  const part = (x: Float64Array, k: number): Float64Array => x.slice(9 * k, 9 * k + 9);
+  const multiply = (x: Float64Array): Float64Array =>
+    Float64Array.from(matrices.flatMap((matrix, k) => Array.from(times(matrix, part(x, k)))));
+  const together = solveShifted(multiply, b, shifts, stopping);
+  for (const [k, matrix] of matrices.entries()) {
+    assert.deepEqual(solveShifted((x) => times(matrix, x), part(b, k), [shifts[k]!], stopping), [together[k]]);
+  }
+});
+
 Deno.test("the solution of a right side of zeros is zero", () => {
-  const found = solveShifted((x) => x.slice(), new Float64Array(3), [1, 10], { tolerance: 1e-4, maxIterations: 9 });
-  assert.deepEqual(found, [new Float64Array(3), new Float64Array(3)]);
+  const found = solveShifted((x) => x.slice(), new Float64Array(3), [[1, 10]], { tolerance: 1e-4, maxIterations: 9 });
+  assert.deepEqual(found, [[new Float64Array(3), new Float64Array(3)]]);
 });
 
 Deno.test("it stops at the most iterations it may take", () => {
@@ -55,6 +71,6 @@ Deno.test("it stops at the most iterations it may take", () => {
     products++;
     return x.map((entry, i) => entry * (i + 1));
   };
-  solveShifted(multiply, new Float64Array(50).fill(1), [1e-6], { tolerance: 0, maxIterations: 7 });
+  solveShifted(multiply, new Float64Array(50).fill(1), [[1e-6]], { tolerance: 0, maxIterations: 7 });
   assert.equal(products, 7);
 });

@@ -60,6 +60,7 @@ Deno.test("settings that make no sense are refused by name", async () => {
     { baselineDecay: 1 },
     { minVariance: 0 },
     { importanceClip: 0.5 },
+    { residualClip: -1 },
     { objective: "abacus" as never },
   ];
   for (const config of bad) {

@@ -85,6 +85,7 @@ export function syntheticEpisodes(options: SyntheticOptions): { episodes: Episod
       gatingLogProb: soft ? null : Math.log(1 / experts.length),
       embedding,
       score,
+      levelScores: { retrieval: null, reasoning: null, synthesis: null },
       userAuthority: 0.25 + 0.75 * random.uniform(),
       userId: null,
     });

@@ -10,6 +10,7 @@ import pg from "pg";
 import type { Database } from "../database.ts";
 import type { Tables } from "../tables.ts";
 import type { PostgresTarget } from "../url.ts";
+import { copyArrays } from "./copy.ts";
 import { explainPostgres, isMissingPostgresTable } from "./errors.ts";
 import { ROW_TYPES } from "./types.ts";
 
@@ -27,17 +28,20 @@ const SETTINGS = CompiledQuery.raw(
 /** A pool of at most `poolSize` connections, each opened by the first query that needs it. */
 export function openPostgres({ url, password, location }: PostgresTarget, poolSize: number): Database {
   const explain: Database["explain"] = (error) => explainPostgres(error, password);
+  // Connects to nothing before the first query.
+  const pool = newPool(url, poolSize, explain);
   return {
     dialect: "postgres",
     location,
     db: new Kysely<Tables>({
       dialect: new PostgresDialect({
-        pool: () => Promise.resolve(newPool(url, poolSize, explain)),
+        pool,
         onCreateConnection: async (connection) => {
           await connection.executeQuery(SETTINGS);
         },
       }),
     }),
+    readArrays: (query, types) => copyArrays(pool, query, types),
     now,
     serialize,
     isMissingTable: isMissingPostgresTable,

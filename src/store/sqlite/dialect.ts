@@ -13,6 +13,7 @@ import {
   SqliteDialect,
 } from "kysely";
 import type { DatabaseSync, SQLInputValue } from "node:sqlite";
+import type { RowValues } from "../database.ts";
 import { whenUnlocked } from "./busy.ts";
 
 /** SQLite through `node:sqlite`. */
@@ -85,13 +86,27 @@ class NodeSqliteDriver implements Driver {
   }
 }
 
-class NodeSqliteConnection implements DatabaseConnection {
+/** The connection; `provideConnection` of a Kysely on {@link NodeSqliteDialect} gives it out. */
+export class NodeSqliteConnection implements DatabaseConnection {
+  /** The open database. */
   readonly database: DatabaseSync;
 
+  /** @param database open; closed by the driver */
   constructor(database: DatabaseSync) {
     this.database = database;
   }
 
+  /** Runs a query and gives its rows as arrays, which costs half of what objects cost. */
+  readArrays({ sql, parameters }: CompiledQuery): Promise<readonly RowValues[]> {
+    return whenUnlocked(() => {
+      const statement = this.database.prepare(sql);
+      statement.setReturnArrays(true);
+      // The types know of rows as objects only.
+      return statement.all(...parameters as readonly SQLInputValue[]) as unknown as RowValues[];
+    });
+  }
+
+  /** Runs a query and gives its rows as objects. */
   async executeQuery<R>({ sql, parameters }: CompiledQuery): Promise<QueryResult<R>> {
     return await whenUnlocked(() => {
       const statement = this.database.prepare(sql);
@@ -102,6 +117,7 @@ class NodeSqliteConnection implements DatabaseConnection {
     });
   }
 
+  /** Refuses. */
   streamQuery<R>(): AsyncIterableIterator<QueryResult<R>> {
     throw new Error("streaming holds the only connection; read in keyset pages instead");
   }

@@ -15,6 +15,9 @@ import {
 import { chunkCount, sumOuterSquares, sumSquares, updateOuter, updateParameters } from "./adamw";
 import { backward, biasGradients, forward, layerRow, share, transpose, weightGradients } from "./dense";
 
+// For linear models, which need no plan and no threads.
+export { addOuterProducts, addRows, multiplyRows } from "./rows";
+
 /** How often a waiting thread looks before it goes to sleep: about 50 microseconds. Waking it costs as much. */
 const LOOKS: i32 = 30_000;
 

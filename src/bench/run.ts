@@ -1,0 +1,228 @@
+/**
+ * The benchmark: every way to compute on the same weights, and the way from the database to a checkpoint. Read
+ * {@link runBench} first.
+ *
+ * @module
+ */
+import { getLogger } from "@logtape/logtape";
+import { join } from "node:path";
+import { Random } from "../base/random.ts";
+import type { Config } from "../config/schema.ts";
+import type { BackendName, NetworkShape, TrainingState } from "../engine/engine.ts";
+import { defaultInputScale, initialState } from "../engine/network.ts";
+import { GatingPolicy } from "../policy/gating_policy.ts";
+import { readStoredPolicy, type StoredPolicy } from "../session/open_policy.ts";
+import { GATING } from "../session/train_session.ts";
+import { readTrainingLog, windowOf } from "../session/training_log.ts";
+import { createPersistence } from "../store/create.ts";
+import type { RLCFPersistence } from "../store/persistence.ts";
+import { type Agreement, type Answers, answersOf, compareAnswers } from "./agreement.ts";
+import { canTrainOn, type EndToEnd, measureEndToEnd } from "./end_to_end.ts";
+import { measureForward, measureSteps } from "./measure.ts";
+import { storeSimulatedLog } from "./simulated_log.ts";
+import type { Timing } from "./timing.ts";
+import { chooseVariants, type Variant } from "./variants.ts";
+import { unitRows } from "./workload.ts";
+
+const log = getLogger(["rlcf", "bench"]);
+
+/** Rows of the uploaded set: more than a CPU's caches hold. */
+const ROWS = 4096;
+/** Queries of the two forward passes that are timed. */
+const FORWARD_ROWS = [1, 1000] as const;
+/** Share of the time that the way from the database to a checkpoint gets; it is always gone once. */
+const END_TO_END_SHARE = 0.15;
+
+/** What to measure. */
+export interface BenchRequest {
+  /** Where the active policy and the log are; only read. */
+  readonly store: RLCFPersistence;
+  /** The settings in force. */
+  readonly config: Config;
+  /** Backends to measure; by default all that are available and no imitation of a GPU. */
+  readonly backends: readonly BackendName[] | undefined;
+  /** Rows of a training step. */
+  readonly batchSizes: readonly number[];
+  /** About how long to measure; where single steps are slow it takes longer. */
+  readonly seconds: number;
+  /** Episodes of the simulated log that stands in for an empty one. */
+  readonly simulatedEpisodes: number;
+  /** A directory that the caller removes. */
+  readonly scratch: string;
+  /** Told what comes next, in words. */
+  readonly onProgress?: ((what: string) => void) | undefined;
+}
+
+/** A timing, and of what. */
+export interface BenchRow extends Timing {
+  /** The variant, e.g. `simd 2 threads`; for the stages from the database on, the backend that trained. */
+  readonly backend: string;
+}
+
+/** The result; the field names are those of `bench --json`. */
+export interface BenchResult {
+  /** The machine in words. */
+  readonly device: string;
+  /** The active checkpoint whose weights were used; null for fresh ones. */
+  readonly checkpoint: {
+    readonly policy_type: string;
+    readonly version: string;
+    readonly path: string | null;
+    readonly sha256: string | null;
+  } | null;
+  /** Timings. */
+  readonly rows: readonly BenchRow[];
+  /** Whether all compute the same. */
+  readonly agreement: readonly Agreement[];
+  /** When it was measured, ISO 8601 in UTC. */
+  readonly measured_at: string;
+  /** Version of Deno. */
+  readonly deno: string;
+  /** Sizes of the network. */
+  readonly network: { readonly input_dim: number; readonly hidden_dim: number; readonly outputs: number };
+  /** The variants that were measured. */
+  readonly backends: readonly { readonly backend: string; readonly device: string; readonly software: boolean }[];
+  /** Backends that were not. */
+  readonly skipped: readonly { readonly backend: string; readonly reason: string }[];
+  /** What was loaded and trained on. */
+  readonly data: {
+    readonly source: "database" | "simulated";
+    /** The database, with any password masked. */
+    readonly location: string;
+    readonly episodes: number;
+    readonly objective: string;
+  };
+}
+
+/**
+ * Measures everything.
+ *
+ * @throws RlcfError `backend` when a backend that was asked for is not available, `checkpoint` when the active one is
+ * broken, and what the database reports
+ */
+export async function runBench(request: BenchRequest): Promise<BenchResult> {
+  const { store, config, batchSizes } = request;
+  const { variants, skipped } = await chooseVariants(request.backends);
+  const row = await store.getActivePolicy(GATING);
+  const active = row === null ? null : await readStoredPolicy(row, config.checkpoint.directory);
+  const state = active?.saved.state ?? freshState(config);
+  const { shape } = state;
+
+  const timeMs = 1000 * request.seconds * (1 - END_TO_END_SHARE) /
+    (variants.length * (batchSizes.length + FORWARD_ROWS.length));
+  const inputsNI = unitRows(new Random(1), ROWS, shape.inputDim);
+  const [rows, answers]: [BenchRow[], Answers[]] = [[], []];
+  for (const variant of variants) {
+    answers.push(await measureVariant(variant, { request, state, inputsNI, timeMs, rows }));
+  }
+  const reference = variants.find(({ backend }) => backend === "simd") ?? variants[0]!;
+  const { endToEnd, data } = await measureWay(request, active, state);
+  rows.push(...endToEnd);
+  return {
+    device: machine(variants),
+    checkpoint: row === null ? null : {
+      policy_type: row.policyType,
+      version: row.version,
+      path: row.stateDictPath,
+      sha256: row.manifestSha256,
+    },
+    rows,
+    agreement: compareAnswers(answers, state, reference.name),
+    measured_at: new Date().toISOString(),
+    deno: Deno.version.deno,
+    network: { input_dim: shape.inputDim, hidden_dim: shape.hiddenDim, outputs: shape.outputs },
+    backends: variants.map(({ name, device, software }) => ({ backend: name, device, software })),
+    skipped,
+    data,
+  };
+}
+
+/** Times one variant, adds its rows, and returns its answers. */
+async function measureVariant(
+  variant: Variant,
+  given: {
+    request: BenchRequest;
+    state: TrainingState;
+    inputsNI: Float32Array;
+    timeMs: number;
+    rows: BenchRow[];
+  },
+): Promise<Answers> {
+  const { request, state, inputsNI, timeMs, rows } = given;
+  const { name } = variant;
+  const tell = (what: string): void => request.onProgress?.(`${name}: ${what}`);
+  log.debug("measuring {name} on {device}", { name, device: variant.device });
+  tell("starting");
+  await using engine = await variant.create(state.shape);
+  const answers = await answersOf(name, engine, state);
+  await engine.load(state);
+  await engine.upload(inputsNI);
+  for (const count of FORWARD_ROWS) {
+    tell(`forward, ${count}`);
+    const someNI = inputsNI.slice(0, count * state.shape.inputDim);
+    rows.push({ backend: name, ...await measureForward(engine, someNI, timeMs) });
+  }
+  for (const batchSize of request.batchSizes) {
+    tell(`training steps, batch ${batchSize}`);
+    rows.push({ backend: name, ...await measureSteps(engine, ROWS, batchSize, timeMs) });
+  }
+  return answers;
+}
+
+/** Times the way from the database to a checkpoint, from a simulated log where the real one has nothing to train on. */
+async function measureWay(
+  request: BenchRequest,
+  active: StoredPolicy | null,
+  state: TrainingState,
+): Promise<{ endToEnd: BenchRow[]; data: BenchResult["data"] }> {
+  const { store, scratch, onProgress } = request;
+  const { inputDim, hiddenDim, inputScale } = state.shape;
+  const experts = active?.saved.experts ?? request.config.gatingPolicy.experts;
+  const gatingPolicy = { ...request.config.gatingPolicy, inputDim, hiddenDim, inputScale, experts };
+  const config = { ...request.config, gatingPolicy };
+  const backend = request.backends?.[0] ?? config.compute.backend;
+  await using policy = await GatingPolicy.create({ inputDim, hiddenDim, inputScale, experts, backend });
+  await policy.engine.load(state);
+  const timeMs = 1000 * request.seconds * END_TO_END_SHARE;
+  const measured = (source: BenchResult["data"]["source"], location: string, way: EndToEnd) => ({
+    endToEnd: way.timings.map((timing) => ({ backend: policy.engine.backend, ...timing })),
+    data: { source, location, episodes: way.episodes, objective: way.objective },
+  });
+
+  onProgress?.("from the database to a checkpoint");
+  if (canTrainOn(await readTrainingLog(store, config, windowOf(config, new Date())))) {
+    return measured("database", store.location, await measureEndToEnd({ store, config, policy, scratch, timeMs }));
+  }
+  onProgress?.("simulating a log");
+  const path = join(scratch, "simulated.db");
+  await using simulated = await createPersistence(`sqlite:///${path}`);
+  await storeSimulatedLog(simulated, { episodes: request.simulatedEpisodes, inputDim, experts });
+  onProgress?.("from the simulated log to a checkpoint");
+  const settings = {
+    ...config,
+    training: { ...config.training, maxEpisodes: request.simulatedEpisodes },
+    database: { ...config.database, lookbackDays: 3650 },
+  };
+  const way = await measureEndToEnd({ store: simulated, config: settings, policy, scratch, timeMs });
+  return measured("simulated", "a throw-away SQLite file", way);
+}
+
+/** Fresh weights for the configured network. */
+function freshState({ gatingPolicy, training }: Config): TrainingState {
+  const { inputDim, hiddenDim, inputScale, experts } = gatingPolicy;
+  const shape: NetworkShape = {
+    inputDim,
+    hiddenDim,
+    outputs: experts.length,
+    inputScale: inputScale === "auto" ? defaultInputScale(inputDim) : inputScale,
+  };
+  return initialState(shape, training.seed);
+}
+
+/** The machine as far as no further permission is needed to know it: system, processor type, cores, GPU. */
+function machine(variants: readonly Variant[]): string {
+  const { os, arch } = Deno.build;
+  const cores = navigator.hardwareConcurrency;
+  const gpu = variants.find(({ backend }) => backend === "webgpu")?.device;
+  return [`${os} ${arch}`, `${cores} ${cores === 1 ? "core" : "cores"}`, ...gpu === undefined ? [] : [gpu]].join(", ");
+}

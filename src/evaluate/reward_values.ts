@@ -1,0 +1,36 @@
+/**
+ * Rewards that a model expects on rows that it has not seen, for the estimators that need one.
+ *
+ * @module
+ */
+import type { EpisodeSet } from "../episodes/episode_set.ts";
+import { crossFitValues, fitRewardModel, predictRows } from "../train/reward_model.ts";
+
+/**
+ * Values [N, E] of the held-out rows, by one model fitted to the training rows alone; 0 elsewhere. Undefined where there
+ * is nothing to fit.
+ *
+ * @param ridge as found by a cross-fit of the same training rows; found again if absent
+ */
+export function heldOutValues(
+  episodes: EpisodeSet,
+  training: Uint32Array,
+  holdout: Uint32Array,
+  ridge?: number,
+): Float32Array | undefined {
+  if (training.length === 0 || holdout.length === 0) return undefined;
+  const model = fitRewardModel(episodes, training, ridge ?? crossFitValues(episodes, training).ridge);
+  const valuesNE = new Float32Array(episodes.size * episodes.experts.length);
+  predictRows(model, episodes, holdout, valuesNE);
+  return withinRewards(valuesNE);
+}
+
+/** Values [N, E] of all given rows, each by a model that has not seen its query. */
+export function crossFittedValues(episodes: EpisodeSet, rows: Uint32Array): Float32Array | undefined {
+  return rows.length === 0 ? undefined : withinRewards(crossFitValues(episodes, rows).valuesNE);
+}
+
+/** Rewards lie in [0, 1]; a linear model does not know. */
+function withinRewards(valuesNE: Float32Array): Float32Array {
+  return valuesNE.map((value) => Math.min(1, Math.max(0, value)));
+}

@@ -1,0 +1,83 @@
+/**
+ * What may be wrong with a policy that is in itself no failure: named, so that a monitor can look for it.
+ *
+ * @module
+ */
+import { loggedValue } from "../evaluate/policy_value.ts";
+import type { BaselineState } from "../train/baseline.ts";
+import type { TrainingLog } from "./training_log.ts";
+
+/** The names of the warnings. */
+export type WarningName =
+  /** The routing is all but certain: what it logs when it is drawn from will teach nothing new. */
+  | "entropy_collapse"
+  /** The rewards have moved since the parent was trained. */
+  | "baseline_drift"
+  /** Nearly every query goes to the same expert. */
+  | "single_expert_routing";
+
+/** A warning; field names are those of `train --json`. */
+export interface TrainingWarning {
+  /** What a monitor looks for. */
+  readonly name: WarningName;
+  /** One sentence with the numbers. */
+  readonly message: string;
+}
+
+/** Mean entropy, as a share of the largest possible, below which routing counts as certain. */
+const COLLAPSED_ENTROPY = 0.02;
+/** Share of the routing from which on one expert counts as the only one. */
+const SINGLE_EXPERT = 0.95;
+/** Standard deviations of the rewards between two baselines that count as a drift. */
+const DRIFT = 0.5;
+
+/**
+ * The warnings about a trained policy.
+ *
+ * @param parts `routingNE`: [n, E] its routing of the held-out rows; `parent`: the baseline that training started from,
+ * null for fresh weights, whose baseline is compared with the rewards trained on; `baseline`: the one it ended with
+ */
+export function warningsOf(parts: {
+  trainingLog: Pick<TrainingLog, "episodes" | "split">;
+  routingNE: Float32Array;
+  parent: BaselineState | null;
+  baseline: BaselineState;
+}): TrainingWarning[] {
+  const { trainingLog: { episodes, split }, routingNE, parent, baseline } = parts;
+  const warnings: TrainingWarning[] = [];
+  const experts = episodes.experts;
+  const rows = routingNE.length / experts.length;
+  if (rows > 0) {
+    const entropy = -routingNE.reduce((sum, p) => p > 0 ? sum + p * Math.log(p) : sum, 0) / rows;
+    if (entropy < COLLAPSED_ENTROPY * Math.log(experts.length)) {
+      warnings.push({
+        name: "entropy_collapse",
+        message: `the mean entropy of the routing is ${entropy.toFixed(4)} of at most ` +
+          `${
+            Math.log(experts.length).toFixed(2)
+          } nats; draw with epsilon or temperature, or raise training.entropy_coef`,
+      });
+    }
+    const shares = experts.map((_, e) => {
+      let share = 0;
+      for (let i = 0; i < rows; i++) share += routingNE[i * experts.length + e]! / rows;
+      return share;
+    });
+    const top = shares.indexOf(Math.max(...shares));
+    if (shares[top]! >= SINGLE_EXPERT) {
+      warnings.push({
+        name: "single_expert_routing",
+        message: `${Math.floor(100 * shares[top]!)}% of the routing goes to ${experts[top]}`,
+      });
+    }
+  }
+  const before = parent?.baseline ?? loggedValue(episodes, split.training);
+  if (before !== null && Math.abs(baseline.baseline - before) > DRIFT * baseline.rewardStd) {
+    const since = parent === null ? "the mean reward trained on" : "the parent's";
+    warnings.push({
+      name: "baseline_drift",
+      message: `the reward baseline is ${baseline.baseline.toFixed(3)}, ${since} was ${before.toFixed(3)}`,
+    });
+  }
+  return warnings;
+}

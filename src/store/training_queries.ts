@@ -1,0 +1,115 @@
+/**
+ * The SQL of what training reads. Both queries walk the index of feedback on (created_at, id), and the test beside this
+ * file asks both databases whether they do.
+ *
+ * @module
+ */
+import type { CompiledQuery, Kysely } from "kysely";
+import { expectTimestamp } from "../base/check.ts";
+import type { ColumnType } from "./database.ts";
+import type { TrainingWindow } from "./records.ts";
+import type { Tables, TraceTable } from "./tables.ts";
+import { limitOf, optionalTime } from "./values.ts";
+
+/** The place of the last row that was read. */
+export interface Cursor {
+  /** Its feedback's time, as the database gave it. */
+  readonly createdAt: string;
+  /** Its feedback's id. */
+  readonly id: string;
+}
+
+/** One page of a window. */
+export interface PageRequest {
+  /** Where the page before ended; undefined for the first. */
+  readonly cursor: Cursor | undefined;
+  /** Most rows. */
+  readonly limit: number;
+  /** Whether the feedback's JSON comes as the last column. */
+  readonly withFeedback: boolean;
+}
+
+/** A page's columns, in order, and what they hold. */
+const PAGE_COLUMNS = [
+  ["f.id", "uuid"],
+  ["f.created_at", "time"],
+  ["f.trace_id", "uuid"],
+  ["f.overall_score", "float"],
+  ["f.retrieval_score", "float"],
+  ["f.reasoning_score", "float"],
+  ["f.synthesis_score", "float"],
+  ["f.user_authority", "float"],
+  ["f.user_id", "text"],
+  ["t.query_id", "text"],
+  ["t.log_kind", "text"],
+  ["t.gating_weights", "json"],
+  ["t.gating_log_prob", "float"],
+  ["t.query_embedding", "bytes"],
+  ["f.feedback", "json"],
+] as const satisfies readonly (readonly [string, ColumnType])[];
+
+/** A row of a page, in the order of its columns. */
+export type PageRow = readonly [
+  id: string,
+  createdAt: string,
+  traceId: string,
+  overallScore: number,
+  retrievalScore: number | null,
+  reasoningScore: number | null,
+  synthesisScore: number | null,
+  userAuthority: number,
+  userId: string | null,
+  queryId: string,
+  logKind: TraceTable["log_kind"],
+  gatingWeights: string,
+  gatingLogProb: number | null,
+  embedding: Uint8Array | null,
+  feedback?: string,
+];
+
+/** What the columns of a page hold. */
+export function pageTypes(withFeedback: boolean): readonly ColumnType[] {
+  return pageColumns(withFeedback).map(([, type]) => type);
+}
+
+/** A page of feedback joined to its traces, newest first. */
+export function pageQuery(db: Kysely<Tables>, window: TrainingWindow, page: PageRequest): CompiledQuery {
+  const { cursor, limit, withFeedback } = page;
+  const { policyVersion } = window;
+  const since = optionalTime(window.since, "since");
+  return db.selectFrom("rlcf_feedback as f").innerJoin("rlcf_traces as t", "t.id", "f.trace_id")
+    .select(pageColumns(withFeedback).map(([name]) => name))
+    .where((eb) =>
+      // The cursor takes the place of the upper bound. With both, SQLite would look for the bound alone and read every
+      // earlier page again.
+      cursor === undefined
+        ? eb("f.created_at", "<=", expectTimestamp(window.until, "until"))
+        : eb(eb.refTuple("f.created_at", "f.id"), "<", eb.tuple(cursor.createdAt, cursor.id))
+    )
+    .$if(since !== undefined, (query) => query.where("f.created_at", ">=", since!))
+    .$if(policyVersion !== undefined, (query) => query.where("t.policy_version", "=", policyVersion!))
+    .orderBy("f.created_at", "desc").orderBy("f.id", "desc").limit(limit)
+    .compile();
+}
+
+/** The number `n` of a window's rows. Only a policy version needs the traces: there is no feedback without one. */
+export function countQuery(db: Kysely<Tables>, window: TrainingWindow): CompiledQuery<{ n: number }> {
+  const { policyVersion } = window;
+  const since = optionalTime(window.since, "since");
+  const rows = db.selectFrom("rlcf_feedback as f").select("f.id")
+    .where("f.created_at", "<=", expectTimestamp(window.until, "until"))
+    .$if(since !== undefined, (query) => query.where("f.created_at", ">=", since!))
+    .$if(policyVersion !== undefined, (query) =>
+      query.where(({ exists, selectFrom }) =>
+        exists(
+          selectFrom("rlcf_traces as t").select("t.id").whereRef("t.id", "=", "f.trace_id")
+            .where("t.policy_version", "=", policyVersion!),
+        )
+      ))
+    .limit(limitOf(window.maxFeedback, "maxFeedback"));
+  return db.selectFrom(rows.as("w")).select((eb) => eb.fn.countAll<number>().as("n")).compile();
+}
+
+function pageColumns(withFeedback: boolean): readonly (typeof PAGE_COLUMNS)[number][] {
+  return withFeedback ? PAGE_COLUMNS : PAGE_COLUMNS.slice(0, -1);
+}

@@ -1,0 +1,62 @@
+import assert from "node:assert/strict";
+import { ExecutionTrace } from "../../src/trace/execution_trace.ts";
+import { testOnEach } from "./databases.ts";
+import { sampledTrace, softTrace, vector } from "./records.ts";
+
+function certainTrace(queryId: string): ExecutionTrace {
+  return new ExecutionTrace({ queryId }).addExpertSelection({
+    expertType: "literal",
+    weight: 1,
+    logProb: 0,
+    metadata: { source: "gating_policy", query_embedding: vector(8) },
+  });
+}
+
+testOnEach("an empty store has no groups", async ({ store }) => {
+  assert.deepEqual(await store.getLogGroups(), []);
+});
+
+testOnEach(
+  "like traces are counted together, by version, kind, expert and length of the embedding",
+  async ({ store }) => {
+    await store.saveTraces([
+      [sampledTrace("q1"), { policyVersion: "v1" }],
+      [certainTrace("q2"), { policyVersion: "v1" }],
+      [softTrace("q3"), { policyVersion: "v2" }],
+      [new ExecutionTrace({ queryId: "q4" })],
+    ]);
+    const sorted = (await store.getLogGroups()).toSorted((a, b) =>
+      String(a.policyVersion).localeCompare(String(b.policyVersion))
+    );
+    assert.deepEqual(sorted, [
+      {
+        policyVersion: null,
+        logKind: "none",
+        expertType: null,
+        embeddingLength: null,
+        traces: 1,
+        certain: 0,
+        minLogProb: null,
+      },
+      {
+        policyVersion: "v1",
+        logKind: "sampled",
+        expertType: "literal",
+        embeddingLength: 8,
+        traces: 2,
+        certain: 1,
+        minLogProb: -0.5,
+      },
+      {
+        policyVersion: "v2",
+        logKind: "soft",
+        expertType: null,
+        embeddingLength: 8,
+        traces: 1,
+        certain: 0,
+        minLogProb: null,
+      },
+    ]);
+    assert.deepEqual(await store.getLogGroups("v2"), sorted.slice(2));
+  },
+);
