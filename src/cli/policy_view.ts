@@ -7,6 +7,7 @@ import { join } from "node:path";
 import type { JsonObject } from "../base/check.ts";
 import type { PolicyActivation, PolicyCheckpoint } from "../store/persistence.ts";
 import { benchFacts } from "./bench_view.ts";
+import { judgementFacts } from "./judgement_view.ts";
 import { type Cell, count, sayFacts, sayTable, shortTime } from "./table.ts";
 import { bold, dim, say } from "./terminal.ts";
 
@@ -26,9 +27,10 @@ export function showVersion(
     ["sha256", row.manifestSha256],
     ["tag", row.tag],
   ]);
-  // A curve is for the eye: rlcf report draws it.
-  const { curve: _, ...measured } = row.trainingMetrics;
+  // A curve is for the eye: rlcf report draws it. What the gate said is told in a section of its own.
+  const { curve: _curve, evaluation: _evaluation, warnings: _warnings, ...measured } = row.trainingMetrics;
   section("measured", flat(measured));
+  section("judged", judgementFacts(row.trainingMetrics));
   section("bench", benchFacts(row.bench));
   if (activations.length > 0) {
     say();

@@ -12,6 +12,7 @@ import { EXIT_OK } from "./exit_codes.ts";
 import { reportFailure } from "./failure.ts";
 import { ingestCommand } from "./ingest.ts";
 import { policyCommand } from "./policy.ts";
+import { reportCommand } from "./report.ts";
 import { routeCommand } from "./route.ts";
 import { statsCommand } from "./stats.ts";
 import { printResult, say } from "./terminal.ts";
@@ -31,6 +32,7 @@ export async function runProgram(args: readonly string[]): Promise<number> {
     routeCommand(),
     evaluateCommand(),
     policyCommand(),
+    reportCommand(),
     demoCommand(),
     benchCommand(),
   ];

@@ -5,7 +5,7 @@
  */
 import { RlcfError } from "../base/errors.ts";
 import type { BackendName, NetworkShape, PolicyEngine } from "./engine.ts";
-import { CPU_DEVICES, findGpuAdapter, whyNoHardwareGpu } from "./devices.ts";
+import { CPU_DEVICES, findGpuAdapter } from "./devices.ts";
 import { checkShape } from "./network.ts";
 
 /** What the user can ask for: a backend, or the best one here. */
@@ -35,8 +35,6 @@ export interface ChosenEngine {
 export interface EngineEntry {
   /** Name to ask for it by. */
   readonly name: BackendName;
-  /** A look that costs nothing at why `auto` need not probe; undefined where it must. */
-  readonly whyNot?: () => string | undefined;
   /** Whether it can be used here; loads nothing heavy. */
   readonly probe: () => Promise<Omit<BackendStatus, "name">>;
   /** Makes an engine with fresh weights. */
@@ -47,7 +45,6 @@ export interface EngineEntry {
 const ENGINES: readonly EngineEntry[] = [
   {
     name: "webgpu",
-    whyNot: whyNoHardwareGpu,
     probe: probeGpu,
     create: async (shape) => (await import("./webgpu/engine.ts")).createWebgpuEngine(shape),
   },
@@ -107,12 +104,7 @@ async function createNamed(
 
 async function createBest(shape: NetworkShape, engines: readonly EngineEntry[]): Promise<ChosenEngine> {
   const passedOver: string[] = [];
-  for (const { name, whyNot, probe, create } of engines) {
-    const ruledOut = whyNot?.();
-    if (ruledOut !== undefined) {
-      passedOver.push(`no ${name}: ${ruledOut}`);
-      continue;
-    }
+  for (const { name, probe, create } of engines) {
     const { available, software, device } = await probe();
     if (!available || software) {
       passedOver.push(available ? `${name} has only ${device}` : `no ${name}: ${device}`);

@@ -32,28 +32,6 @@ export async function findGpuAdapter(): Promise<GpuAdapter | { readonly missing:
   return { device: isFallbackAdapter ? `${name} (software)` : name, software: isFallbackAdapter };
 }
 
-/** Where the drivers of hardware GPUs on Linux have their devices: Mesa's, NVIDIA's, WSL's, and those of phones. */
-const LINUX_GPU_DEVICES: readonly string[] = ["/dev/dri", "/dev/nvidiactl", "/dev/dxg", "/dev/kgsl-3d0", "/dev/mali0"];
-
-/**
- * Why there can be no hardware GPU, without asking the graphics drivers: only to list a software adapter they load a
- * compiler of 75 MB. Undefined where there may be one.
- */
-export function whyNoHardwareGpu(): string | undefined {
-  if (Deno.build.os !== "linux") return undefined;
-  const exists = (path: string): boolean => {
-    // What may not be looked at may be there.
-    if (Deno.permissions.querySync({ name: "read", path }).state !== "granted") return true;
-    try {
-      Deno.statSync(path);
-      return true;
-    } catch (error) {
-      return !(error instanceof Deno.errors.NotFound);
-    }
-  };
-  return LINUX_GPU_DEVICES.some(exists) ? undefined : "this machine has no GPU";
-}
-
 /**
  * Without XDG_RUNTIME_DIR, EGL writes four lines of "error: XDG_RUNTIME_DIR is invalid" on stderr when adapters are
  * listed, though none of it is used. It has to be set before the first request; nothing else here reads it. Where the

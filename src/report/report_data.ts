@@ -74,10 +74,10 @@ export interface RoutingShares {
   readonly shares: readonly number[];
 }
 
-/** A query whose routing changes. */
+/** A query whose routing changes; asked several times, it is one query. */
 export interface QueryChange {
-  /** The query's id. */
-  readonly queryId: string;
+  /** Its ids: queries with the same embedding are the same to a policy. */
+  readonly queryIds: readonly string[];
   /** Its text; null if none was stored. */
   readonly text: string | null;
   /** Total variation between old and new routing, or a lower bound of it, in [0, 1]. */

@@ -24,7 +24,8 @@ export function headlineOf({ gate }: Pick<Recorded, "gate">): Headline {
     return {
       tone: "open",
       title: "No verdict on record",
-      meaning: "This version was imported, or trained by a release that did not record one. Nothing is said here about " +
+      meaning:
+        "This version was imported, or trained by a release that did not record one. Nothing is said here about " +
         "whether it is better than what it replaces; the values below, where there are any, are estimates of today.",
     };
   }
@@ -35,7 +36,8 @@ export function headlineOf({ gate }: Pick<Recorded, "gate">): Headline {
       return {
         tone: "good",
         title: `Better than ${against}`,
-        meaning: `On feedback that it was not trained on, it scores higher than ${against}, by more than chance explains.`,
+        meaning:
+          `On feedback that it was not trained on, it scores higher than ${against}, by more than chance explains.`,
       };
     case "hold":
       return {
@@ -49,13 +51,15 @@ export function headlineOf({ gate }: Pick<Recorded, "gate">): Headline {
         ? {
           tone: "bad",
           title: `Better on the whole, but worse at ${listed(gate.fallingLevels)}`,
-          meaning: `The total rises, yet a part of the quality falls by more than the margin that is allowed. The gate ` +
+          meaning:
+            `The total rises, yet a part of the quality falls by more than the margin that is allowed. The gate ` +
             `does not trade one for the other.`,
         }
         : {
           tone: "bad",
           title: `Worse than ${against}`,
-          meaning: `On feedback that it was not trained on, it scores lower than ${against}, by more than chance explains.`,
+          meaning:
+            `On feedback that it was not trained on, it scores lower than ${against}, by more than chance explains.`,
         };
   }
 }
@@ -74,13 +78,15 @@ function plainHeadline({ verdict, against, total }: RecordedGate): Headline {
     ? {
       tone: "good",
       title: `${first}: estimated above the logged routing`,
-      meaning: "On feedback that it was not trained on, its estimated score is no lower than what the routing in the log " +
+      meaning:
+        "On feedback that it was not trained on, its estimated score is no lower than what the routing in the log " +
         "earned. This is an estimate without a bound on chance: there is no version before it to protect.",
     }
     : {
       tone: "bad",
       title: `${first}: estimated below the logged routing`,
-      meaning: "On feedback that it was not trained on, its estimated score is lower than what the routing in the log earned.",
+      meaning:
+        "On feedback that it was not trained on, its estimated score is lower than what the routing in the log earned.",
     };
 }
 
@@ -137,7 +143,9 @@ export function skipReason(reason: string): string {
 /** Of what kind the log is, in one sentence. */
 export function logKindOf({ mix, deterministic }: ReportData["log"]): string {
   if (mix === "empty") return "There is nothing in it.";
-  if (deterministic && mix === "sampled") return "Deterministic: one expert answered each query, and no other could have.";
+  if (deterministic && mix === "sampled") {
+    return "Deterministic: one expert answered each query, and no other could have.";
+  }
   if (mix === "sampled") return "Sampled: one expert was drawn for each query, with a known probability.";
   return mix === "soft"
     ? "Soft: the answers of several experts were mixed for each query."
@@ -180,7 +188,9 @@ export function limitsOf(data: ReportData): string[] {
       limits.push(`One person speaks for ${percent(log.busiestShare)} of the answers.`);
     }
     const unjudged = Object.entries(log.judged).filter(([, share]) => share === 0).map(([level]) => level);
-    if (unjudged.length > 0) limits.push(`Nobody judged ${listed(unjudged)} separately, so a fall there would not show.`);
+    if (unjudged.length > 0) {
+      limits.push(`Nobody judged ${listed(unjudged)} separately, so a fall there would not show.`);
+    }
   }
   if (gate !== null && gate.decisiveUsers.length > 0) {
     limits.push("The verdict hangs on single people: it would be another without any one of those named above.");

@@ -50,8 +50,17 @@ export async function routingChanges(
     const row = rows.reduce((most, next) => changeOf(next) > changeOf(most) ? next : most);
     return { queryId, rows, row, change: changeOf(row) };
   }).toSorted((a, b) => b.change - a.change || (a.queryId < b.queryId ? -1 : 1));
-  const most = ranked.slice(0, SHOWN);
-  const texts = await store.getQueryTexts(most.map(({ queryId }) => queryId));
+  const most: { queryIds: string[]; rows: number[]; row: number; change: number }[] = [];
+  for (const { queryId, rows, row, change } of ranked) {
+    const same = most.find((shown) => hasSameEmbedding(episodes, shown.row, row));
+    if (same !== undefined) {
+      same.queryIds.push(queryId);
+      same.rows.push(...rows);
+    } else if (most.length < SHOWN) {
+      most.push({ queryIds: [queryId], rows: [...rows], row, change });
+    }
+  }
+  const texts = await store.getQueryTexts(most.map(({ queryIds }) => queryIds[0]!));
   const isKnown = before !== null || !hasDraws;
   return {
     against: before !== null ? "previous" : hasDraws ? "propensities" : "mixtures",
@@ -60,9 +69,9 @@ export async function routingChanges(
     otherExpert: isKnown
       ? ranked.filter(({ row }) => topOf(oldOf(row)!) !== topOf(weightsOf(after.weightsNE, row))).length
       : null,
-    most: most.map(({ queryId, rows, row, change }) => ({
-      queryId,
-      text: texts.get(queryId) ?? null,
+    most: most.map(({ queryIds, rows, row, change }) => ({
+      queryIds,
+      text: texts.get(queryIds[0]!) ?? null,
       change,
       before: oldOf(row),
       after: weightsOf(after.weightsNE, row),
@@ -70,6 +79,13 @@ export async function routingChanges(
       moreAnswers: Math.max(0, rows.length - ANSWERS),
     })),
   };
+}
+
+function hasSameEmbedding({ embeddings, inputDim }: EpisodeSet, a: number, b: number): boolean {
+  for (let k = 0; k < inputDim; k++) {
+    if (embeddings[a * inputDim + k] !== embeddings[b * inputDim + k]) return false;
+  }
+  return true;
 }
 
 function answerOf(episodes: EpisodeSet, row: number): LoggedAnswer {

@@ -54,7 +54,12 @@ export async function describeVersion(request: VersionReportRequest): Promise<Re
   const after = await routed(stored, episodes, config);
   const before = previous === null ? null : await routed(previous, episodes, config);
   const isEmpty = episodes.size === 0;
-  if (isEmpty) notes.push("The log of this window holds no feedback that this version can be judged by.");
+  if (isEmpty) {
+    notes.push(
+      `The last ${config.database.lookbackDays} days of the log hold no feedback that this version can be judged by; ` +
+        "--lookback-days reaches further back.",
+    );
+  }
 
   const sessions = await store.listTrainingSessions(policyType, Infinity);
   const session = sessions.find(({ id }) => id === checkpoint.trainingSessionId);

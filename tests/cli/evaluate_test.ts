@@ -4,6 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { judgementFacts } from "../../src/cli/judgement_view.ts";
 import { onlyObject, recordOf, Workplace } from "./support.ts";
 
 Deno.test("evaluate --json has every estimator with its interval and diagnostics, and compares row by row", async () => {
@@ -93,4 +94,21 @@ Deno.test("evaluate without feedback exits with 3, for a version that is not the
   const unknown = await place.run(["evaluate", "v7.0.0"]);
   assert.equal(unknown.code, 6);
   assert.match(unknown.stderr, /gating has no version v7\.0\.0/);
+});
+
+Deno.test("policy show tells the verdict in a few facts, and nothing of a version that was not judged", async () => {
+  using place = new Workplace();
+  await place.fill(80);
+  await place.run(["train"]);
+  await place.run(["train"]);
+  const shown = (await place.run(["policy", "show", "v1.0.1"])).stderr;
+  assert.match(shown, /judged\nverdict +(promote|hold|reject)\nvalue +0\.\d{3}.*doubly robust, \d+ held out\n/);
+  assert.match(
+    shown,
+    /compared with +0\.\d{3} of v1\.0\.0\ndifference +[+-]0\.\d{3}, [+-]\d\.\d{3} to [+-]\d\.\d{3} with/,
+  );
+  assert.match(shown, /question +1 about v1\.0\.0/);
+  assert.ok(!shown.includes("[object Object]") && !shown.includes("evaluation.candidate"), shown);
+  // A version that was saved on the way was not judged.
+  assert.deepEqual(judgementFacts({ loss: 0.1 }), []);
 });

@@ -32,7 +32,7 @@ Deno.test({
   ignore: !hasScript,
   fn: async () => {
     using place = new Workplace();
-    place.configure("  epochs: 60", "  save_frequency: 1000\n  activate: always");
+    place.configure("  epochs: 60", "  save_frequency: 20\n  activate: always");
     await place.fill(100);
     const output = await onTerminal(place, ["train", "--log-level", "debug"]);
     const bars = output.split(/\r|\n/).filter((line) => /[█░]/.test(line)).map((line) => line.replaceAll("\x1b[K", ""));

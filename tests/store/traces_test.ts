@@ -215,3 +215,17 @@ function anyTrace(): fc.Arbitrary<ExecutionTrace> {
 function withoutNul(text: string): string {
   return text.replaceAll("\0", "");
 }
+
+testOnEach("the texts of queries come by id, one for each that has one", async ({ store }) => {
+  await store.saveTraces([
+    [sampledTrace("q1"), { queryText: "Cos'è la legittima difesa?" }],
+    [sampledTrace("q1"), { queryText: null }],
+    [sampledTrace("q2")],
+    [sampledTrace("q3"), { queryText: "<script>" }],
+    [sampledTrace("q3"), { queryText: "<script>" }],
+  ]);
+  const texts = await store.getQueryTexts(["q1", "q2", "q3", "unknown"]);
+  assert.deepEqual([...texts].sort(), [["q1", "Cos'è la legittima difesa?"], ["q3", "<script>"]]);
+  assert.equal((await store.getQueryTexts([])).size, 0);
+  await assert.rejects(store.getQueryTexts(Array(1001).fill("q1")), refusal("usage", /query ids: .*at most 1000/));
+});

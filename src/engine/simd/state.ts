@@ -21,7 +21,9 @@ export function pack(
   packed: Float32Array,
 ): void {
   packed.fill(0);
-  forEachParameter(shape, layers, (flat, place) => packed[place] = flatP[flat]!);
+  for (const { flat, place, step, length } of runsOf(shape, layers)) {
+    for (let i = 0; i < length; i++) packed[place + i * step] = flatP[flat + i]!;
+  }
 }
 
 /**
@@ -35,21 +37,27 @@ export function unpack(
   packed: Float32Array,
   flatP: Float32Array,
 ): void {
-  forEachParameter(shape, layers, (flat, place) => flatP[flat] = packed[place]!);
+  for (const { flat, place, step, length } of runsOf(shape, layers)) {
+    for (let i = 0; i < length; i++) flatP[flat + i] = packed[place + i * step]!;
+  }
 }
 
-/** Calls back with every parameter's place in the flat array and in the packed one. */
-function forEachParameter(
-  shape: NetworkShape,
-  layers: readonly PackedLayer[],
-  visit: (flat: number, place: number) => void,
-): void {
+/** Neighbours in the flat array that lie at equal distances in the packed one. */
+interface Run {
+  readonly flat: number;
+  readonly place: number;
+  readonly step: number;
+  readonly length: number;
+}
+
+/** Every parameter, in runs: the weights of an output one by one, then the biases of a layer. */
+function* runsOf(shape: NetworkShape, layers: readonly PackedLayer[]): Generator<Run> {
   for (const [l, { inputs, outputs, weightOffset, biasOffset }] of layersOf(shape).entries()) {
     const layer = layers[l]!;
     for (let o = 0; o < outputs; o++) {
-      const column = layer.weightOffset + Math.floor(o / PANEL) * layer.inputs * PANEL + o % PANEL;
-      for (let i = 0; i < inputs; i++) visit(weightOffset + o * inputs + i, column + i * PANEL);
-      visit(biasOffset + o, layer.biasOffset + o);
+      const place = layer.weightOffset + Math.floor(o / PANEL) * layer.inputs * PANEL + o % PANEL;
+      yield { flat: weightOffset + o * inputs, place, step: PANEL, length: inputs };
     }
+    yield { flat: biasOffset, place: layer.biasOffset, step: 1, length: outputs };
   }
 }

@@ -18,7 +18,7 @@ export interface BarSeries {
   readonly texts: readonly string[];
 }
 
-const [BAR, GAP, HEAD, EDGE, RIGHT] = [13, 3, 19, 6, 50];
+const [BAR, GAP, HEAD, EDGE, RIGHT] = [13, 3, 19, 1, 50];
 
 /** A group of bars for each name, a bar for each series; full length is a share of 1. */
 export function barChart(caption: Caption, names: readonly string[], series: readonly BarSeries[]): Markup {

@@ -19,7 +19,7 @@ export interface WeightChange {
   readonly text: string;
 }
 
-const [WIDTH, ROW, FROM, TO] = [330, 22, 104, 232];
+const [WIDTH, ROW, FROM, TO] = [330, 22, 100, 226];
 
 /** The experts in the given order. */
 export function changeChart(caption: Caption, rows: readonly WeightChange[]): Markup {

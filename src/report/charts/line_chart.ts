@@ -9,7 +9,7 @@ import { type Caption, drawing, label, line, places, WIDTH } from "./drawing.ts"
 import { linearScale } from "./scale.ts";
 
 const HEIGHT = 190;
-const EDGE = { left: 56, right: 14, top: 12, bottom: 40 } as const;
+const EDGE = { left: 56, right: 22, top: 12, bottom: 40 } as const;
 
 /** A curve through points whose x ascend; a single one is drawn as a dot. `across` names the x axis. */
 export function lineChart(

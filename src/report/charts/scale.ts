@@ -4,6 +4,9 @@
  * @module
  */
 
+/** What is smaller counts as 0: the smallest floats have no round fractions. */
+const NOTHING = 1e-30;
+
 /** A linear scale. */
 export interface Scale {
   /** Round values across the domain, ascending, two at least. */
@@ -23,7 +26,9 @@ export interface Scale {
  */
 export function linearScale(values: readonly number[], range: readonly [number, number], about = 4): Scale {
   const [min, max] = [Math.min(...values), Math.max(...values)];
-  const spread = max - min > 1e-12 * Math.max(Math.abs(min), Math.abs(max)) ? max - min : Math.abs(max) || 1;
+  const size = Math.max(Math.abs(min), Math.abs(max));
+  const hasSpread = max - min > Math.max(1e-12 * size, NOTHING);
+  const spread = hasSpread ? max - min : size > NOTHING ? size : 1;
   const step = roundStep(spread / about);
   const first = Math.floor(min / step + 1e-9);
   const last = Math.max(first + 1, Math.ceil(max / step - 1e-9));
@@ -44,7 +49,7 @@ function roundStep(atLeast: number): number {
 }
 
 function labelOf(tick: number, digits: number): string {
-  if (digits > 5) return tick === 0 ? "0" : tick.toExponential(0).replace("-", "−");
+  if (digits > 5) return tick === 0 ? "0" : Number(tick.toPrecision(3)).toExponential().replaceAll("-", "−");
   const text = digits === 0 ? Math.round(tick).toLocaleString("en-US") : tick.toFixed(digits);
   return /^-0\.?0*$/.test(text) ? text.slice(1) : text.replace("-", "−");
 }
