@@ -9,7 +9,11 @@ export class Markup {
   /** The text as it stands in the page. */
   readonly text: string;
 
-  /** @param text safe as it is */
+  /**
+   * Takes the text at its word.
+   *
+   * @param text safe as it is
+   */
   constructor(text: string) {
     this.text = text;
   }

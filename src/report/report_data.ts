@@ -86,7 +86,7 @@ export interface QueryChange {
   readonly before: readonly number[] | null;
   /** [E] new weights. */
   readonly after: readonly number[];
-  /** What was logged on it, a few at most. */
+  /** What was logged on it, a few at most; first the answer by which the change was measured. */
   readonly answers: readonly LoggedAnswer[];
   /** Logged answers that are not listed. */
   readonly moreAnswers: number;
@@ -127,6 +127,8 @@ export interface LogFacts {
   readonly until: string;
   /** Feedback found. */
   readonly available: number;
+  /** Most feedback that is read, the newest first. */
+  readonly limit: number;
   /** Feedback used. */
   readonly used: number;
   /** Feedback left out, by reason. */

@@ -28,7 +28,11 @@ export class LearningCurve {
   readonly #sums: Record<SeriesName, number[]> = { loss: [], entropy: [], grad_norm: [], baseline: [] };
   #steps = 0;
 
-  /** @param run `rows`: training rows of one pass; `cursor`: where the run starts, the beginning by default */
+  /**
+   * An empty curve of a run.
+   *
+   * @param run `rows`: training rows of one pass; `cursor`: where the run starts, the beginning by default
+   */
   constructor(run: {
     readonly rows: number;
     readonly batchSize: number;

@@ -23,6 +23,7 @@ export function logFacts(log: TrainingLog, estimate: ValueEstimate | null): LogF
     since: window.since,
     until: window.until,
     available: log.available,
+    limit: window.maxFeedback,
     used: episodes.feedbackRows,
     skipped: episodes.skipped,
     episodes: episodes.size,

@@ -57,7 +57,8 @@ export async function routingChanges(
       same.queryIds.push(queryId);
       same.rows.push(...rows);
     } else if (most.length < SHOWN) {
-      most.push({ queryIds: [queryId], rows: [...rows], row, change });
+      // The answer by which the change was measured comes first.
+      most.push({ queryIds: [queryId], rows: [row, ...rows.filter((other) => other !== row)], row, change });
     }
   }
   const texts = await store.getQueryTexts(most.map(({ queryIds }) => queryIds[0]!));

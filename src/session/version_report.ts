@@ -21,8 +21,11 @@ import { readTrainingLog, type TrainingLog, windowOf } from "./training_log.ts";
 
 /** Which version to describe. */
 export interface VersionReportRequest {
+  /** Where versions, sessions and the log are. */
   readonly store: RLCFPersistence;
+  /** The configuration in force. */
   readonly config: Config;
+  /** `gating` or `react`. */
   readonly policyType: string;
   /** The active one by default. */
   readonly version?: string | undefined;

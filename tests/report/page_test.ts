@@ -15,6 +15,7 @@ Deno.test("a page is well formed, tells what it should, and is marked as a repor
       "0.700 (0.600 to 0.800)",
       "About 1,200 more feedbacks would let a gain of 0.02 show",
       "lawyer-1",
+      "100, the newest; what is older is not read here",
       "Cosa si intende per legittima difesa?",
       "literal answered (drawn with 25%); users gave 0.900",
       "20% → 90%",

@@ -92,6 +92,7 @@ export function sampleReport(change: Partial<ReportData> = {}): ReportData {
       since: "2025-11-30T09:00:00.000Z",
       until: "2025-12-30T09:00:00.000Z",
       available: 100,
+      limit: 100,
       used: 90,
       skipped: { no_embedding: 7, unknown_expert: 3 },
       episodes: 90,

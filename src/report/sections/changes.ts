@@ -37,7 +37,7 @@ function introduction({ against, mean, queries, otherExpert, most }: ChangeFacts
       "another expert",
     propensities:
       "No version before this one can be compared, and the log holds only the probability of the expert that " +
-      "was drawn; the change is that expert's, and the whole one may be larger",
+      "was drawn; the change is that expert's, and the whole one may be larger. A question mark stands for weights that the log does not hold",
   }[against];
   const others = otherExpert === null
     ? ""
@@ -49,7 +49,7 @@ function introduction({ against, mean, queries, otherExpert, most }: ChangeFacts
 
 function item(change: QueryChange, i: number, experts: readonly string[]): Markup {
   const { queryIds, text, before, after } = change;
-  const drawn = change.answers.find(({ expert }) => expert !== null);
+  const drawn = change.answers[0];
   const old = experts.map((expert, e) =>
     before?.[e] ?? (before === null && expert === drawn?.expert ? drawn.propensity : null)
   );

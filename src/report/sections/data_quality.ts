@@ -12,7 +12,12 @@ import { limitsOf, logKindOf, skipReason } from "../words.ts";
 export function dataSection(data: ReportData): Markup {
   const { log } = data;
   const facts: [string, string][] = [
-    ["Feedback found", whole(log.available)],
+    [
+      "Feedback found",
+      log.available < log.limit
+        ? whole(log.available)
+        : `${whole(log.available)}, the newest; what is older is not read here (--max-episodes)`,
+    ],
     [
       "Feedback used",
       `${whole(log.used)} on ${counted(log.episodes, "answer")} to ${counted(log.queries, "query", "queries")}`,
