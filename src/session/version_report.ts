@@ -64,6 +64,9 @@ export async function describeVersion(request: VersionReportRequest): Promise<Re
     );
   }
 
+  const seenBefore = holdoutNote(checkpoint, config);
+  if (seenBefore !== null && !isEmpty) notes.push(seenBefore);
+
   const sessions = await store.listTrainingSessions(policyType, Infinity);
   const session = sessions.find(({ id }) => id === checkpoint.trainingSessionId);
   const value = isEmpty ? null : valueToday(log, after, before, config.training.seed);
@@ -102,6 +105,15 @@ function previousOf(
 ): string | null {
   const earliest = activations.findLast(({ toVersion }) => toVersion === version);
   return [activeVersion, parentVersion, earliest?.fromVersion].find((name) => name != null && name !== version) ?? null;
+}
+
+/** That the version may have been trained on what it is judged by here; null if it was not, or nobody knows. */
+function holdoutNote({ version, config }: PolicyCheckpoint, { evaluation }: Config): string | null {
+  const then = config.evaluation as { readonly enabled?: unknown; readonly holdout_ratio?: unknown } | undefined;
+  const ratio = then?.enabled === false ? 0 : then?.holdout_ratio;
+  if (typeof ratio !== "number" || !evaluation.enabled || ratio >= evaluation.holdoutRatio) return null;
+  return `When ${version} was trained, a share of ${ratio} of the queries was held out, here it is ` +
+    `${evaluation.holdoutRatio}: some queries by which it is judged below it has been trained on, which flatters it.`;
 }
 
 /** The previous version with its files, or null and a note that says why not. */

@@ -74,3 +74,11 @@ Deno.test("a previous version without files is a note, a version without files a
   await refuses(describe(work, "v1.0.0"), "checkpoint", /gating-v1\.0\.0/);
   await refuses(describe(work, "v9"), "checkpoint", /no version v9/);
 });
+
+Deno.test("a version that was trained on part of what judges it here says so", async () => {
+  await using work = await Workplace.open(80);
+  await work.train({ "checkpoint.activate": "always", "evaluation.holdout_ratio": "0.1" });
+  assert.match((await describe(work)).notes[0]!, /share of 0\.1 of the queries was held out, here it is 0\.2/);
+  await work.train({ "checkpoint.activate": "always", "evaluation.enabled": "false" });
+  assert.match((await describe(work)).notes[0]!, /share of 0 of the queries/);
+});

@@ -22,7 +22,7 @@ export function dataSection(data: ReportData): Markup {
       "Feedback used",
       `${whole(log.used)} on ${counted(log.episodes, "answer")} to ${counted(log.queries, "query", "queries")}`,
     ],
-    ["Held out", `${counted(log.holdout, "answer")}, never trained on`],
+    ["Held out", `${counted(log.holdout, "answer")}, chosen by the query alone, as in training`],
     ["Kind of log", logKindOf(log)],
     ...log.minPropensity === null ? [] : [[
       "Rarest draw",
