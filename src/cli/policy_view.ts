@@ -62,5 +62,11 @@ function flat(json: JsonObject, prefix = ""): [string, Cell][] {
 function shortValue(value: unknown): Cell {
   if (value === null) return null;
   if (typeof value === "number") return Number.isInteger(value) ? value : String(Number(value.toPrecision(4)));
-  return Array.isArray(value) ? value.join(", ") : String(value);
+  return Array.isArray(value) ? value.map(itemName).join(", ") : String(value);
+}
+
+/** An entry of a list; one with a name, such as a warning, by its name. */
+function itemName(item: unknown): string {
+  if (typeof item !== "object" || item === null) return String(item);
+  return "name" in item ? String(item.name) : JSON.stringify(item);
 }
