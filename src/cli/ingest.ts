@@ -7,6 +7,7 @@ import type { Command } from "@commander-js/extra-typings";
 import { RlcfError } from "../base/errors.ts";
 import type { IngestRecord, RLCFPersistence } from "../store/persistence.ts";
 import { command, configured, memoryNotice, openStore } from "./context.ts";
+import { PartialFailure } from "./failure.ts";
 import { checkReadable, linesOf, parseLine } from "./lines.ts";
 import { Counter } from "./progress.ts";
 import { Rejects } from "./rejects.ts";
@@ -43,6 +44,13 @@ export function ingestCommand(): Command {
     rejects.sayRest();
     const notice = memoryNotice(store, resolved);
     if (notice !== undefined) say(`warning: nothing of this is kept: ${notice}`);
+    const { traces, feedback, duplicates, rejected } = summary;
+    if (rejected > 0 && traces + feedback + duplicates === 0) {
+      const failure = new RlcfError("usage", `cannot store anything: all ${count(rejected)} lines were rejected`, {
+        hint: "Each line is one whole JSON record; --rejects FILE keeps every line with its reason.",
+      });
+      throw new PartialFailure(failure, { ...summary });
+    }
     if (options.json) return printResult(JSON.stringify(summary));
     say(
       `stored ${count(summary.traces)} traces and ${count(summary.feedback)} feedbacks in ${store.location}; ` +

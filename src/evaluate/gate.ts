@@ -33,6 +33,12 @@ export const GATE_ALPHA = 0.025;
 /** Effective rows below which no bound on a difference is believed. */
 export const MIN_EFFECTIVE_ROWS = 30;
 
+/**
+ * A smaller gain is none that anybody would notice: a policy trained again on its own log differs from itself by less,
+ * so evenly that even this would be beyond chance.
+ */
+export const MIN_GAIN = 0.001;
+
 /** The gain that a holdout should be able to show, and the probability with which it should. */
 const [GAIN, POWER] = [0.02, 0.8];
 
@@ -184,7 +190,7 @@ function pairedVerdict(
   if (Math.min(evidence.effectiveRows, compared.rows) < MIN_EFFECTIVE_ROWS) return "hold";
   const { lower, upper } = boundsOf(compared, alpha);
   if (upper < 0) return "reject";
-  if (lower <= 0) return "hold";
+  if (lower <= 0 || compared.difference < MIN_GAIN) return "hold";
   return aLevelFalls ? "reject" : "promote";
 }
 
@@ -242,6 +248,9 @@ function whyHeld(gate: Omit<GateReport, "reason">, evidence: GateEvidence, range
   const more = gate.feedback_needed === null || gate.feedback_needed === 0
     ? "a gain of 0.02 would have shown"
     : `about ${gate.feedback_needed.toLocaleString("en-US")} more feedbacks would show a gain of 0.02`;
+  if (effective >= MIN_EFFECTIVE_ROWS && gate.total!.lower > 0) {
+    return `the two are as good as equal, a gain below ${MIN_GAIN} changes nothing`;
+  }
   return effective < MIN_EFFECTIVE_ROWS
     ? `they weigh as much as ${Math.floor(effective)}, and ${MIN_EFFECTIVE_ROWS} are wanted; ${more}`
     : `the difference, ${range}, can be chance; ${more}`;

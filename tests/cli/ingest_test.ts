@@ -76,7 +76,9 @@ Deno.test("rejects never replace the input or another file", async () => {
   place.write("bad.jsonl", "nonsense\n");
   for (let i = 0; i < 2; i++) {
     const again = await place.run(["ingest", "bad.jsonl", "--rejects", "rejects.jsonl"]);
-    assert.equal(again.code, 0);
+    // Nothing of the file could be stored.
+    assert.equal(again.code, 2);
+    assert.match(again.stderr, /cannot store anything: all 1 lines were rejected/);
   }
 });
 
