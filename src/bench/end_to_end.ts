@@ -42,9 +42,9 @@ export interface EndToEnd {
 /** Most repetitions. */
 const REPETITIONS = 5;
 
-/** Whether a log holds anything to train on. */
-export function canTrainOn(log: TrainingLog): boolean {
-  return log.split.training.length > 0;
+/** Whether a log holds enough to train on; a handful of episodes would measure nothing but the start. */
+export function canTrainOn(log: TrainingLog, minFeedback: number): boolean {
+  return log.split.training.length > 0 && log.episodes.feedbackRows >= minFeedback;
 }
 
 /** Reads the log, fits the reward model where the objective needs one, makes one pass, and writes a checkpoint. */

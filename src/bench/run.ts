@@ -190,7 +190,8 @@ async function measureWay(
   });
 
   onProgress?.("from the database to a checkpoint");
-  if (canTrainOn(await readTrainingLog(store, config, windowOf(config, new Date())))) {
+  const log = await readTrainingLog(store, config, windowOf(config, new Date()));
+  if (canTrainOn(log, config.training.minFeedback)) {
     return measured("database", store.location, await measureEndToEnd({ store, config, policy, scratch, timeMs }));
   }
   onProgress?.("simulating a log");

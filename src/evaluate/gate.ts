@@ -203,7 +203,9 @@ function boundsOf(comparison: Comparison, alpha: number): BoundedDifference {
 /** What happens under a rule, in one sentence that starts with whether the version was activated. */
 export function decide(rule: ActivationRule, gate: GateReport): Verdict {
   if (rule === "always") return { activate: true, reason: "activated without asking: checkpoint.activate is always" };
-  if (rule === "never") return { activate: false, reason: "not activated: checkpoint.activate is never" };
+  if (rule === "never") {
+    return { activate: false, reason: "not activated: asked not to (--no-activate, or checkpoint.activate: never)" };
+  }
   const activate = gate.verdict === "promote";
   const stays = !activate && gate.against !== null ? `, ${gate.against} stays` : "";
   return { activate, reason: `${activate ? "activated" : "not activated"}${stays}: ${gate.reason}` };
