@@ -17,6 +17,7 @@ export {
   type ExecutionTraceSummary,
   type Recorded,
 } from "./trace/execution_trace.ts";
+export { type ReActEpisode, reactEpisode, type ReActStep, type ReActStepRecord } from "./trace/react_episode.ts";
 export { computeBaseline, computeReturns, mergeTraces } from "./trace/collections.ts";
 export { type GatingDecision, gatingDecision, type LogKind } from "./trace/gating_decision.ts";
 export {
@@ -43,6 +44,23 @@ export {
   type SampledExpert,
   type SampleOptions,
 } from "./policy/gating_policy.ts";
+export {
+  REACT_ACTIONS,
+  type ReActChoice,
+  type ReActOutputs,
+  ReActPolicy,
+  type ReActPolicyOptions,
+} from "./policy/react_policy.ts";
+export {
+  RELATION_TYPES,
+  type Traversal,
+  TRAVERSAL_CHOICES,
+  TraversalPolicy,
+  type TraversalPolicyOptions,
+  type TraversalState,
+  type TraversalWeights,
+  UNKNOWN_RELATION,
+} from "./policy/traversal_policy.ts";
 export type { StateDict, StateTensor } from "./policy/state_dict.ts";
 export {
   SINGLE_STEP_DEFAULTS,
@@ -53,6 +71,9 @@ export {
   type UpdateMetrics,
   type VisitMetrics,
 } from "./train/single_step_trainer.ts";
+export { PPO_DEFAULTS, type PpoConfig } from "./train/ppo_config.ts";
+export { PpoTrainer, type PpoTrainerState } from "./train/ppo_trainer.ts";
+export type { PpoCursor, PpoMetrics, PpoSums, PpoUpdate, PpoUpdateOptions } from "./train/ppo_update.ts";
 export type { BaselineState } from "./train/baseline.ts";
 export type { Objective, ObjectiveChoice } from "./train/objective.ts";
 export type {
@@ -66,12 +87,37 @@ export type {
 } from "./engine/engine.ts";
 export type { LossHeadName } from "./loss/heads.ts";
 export type { EpisodeSet, SkipCounts, SkipReason } from "./episodes/episode_set.ts";
-export { type BackendStatus, listBackends } from "./engine/create.ts";
+export { loadTrajectories } from "./episodes/load_trajectories.ts";
+export {
+  type TrajectoryOptions,
+  type TrajectorySet,
+  TrajectorySetBuilder,
+  type TrajectorySkipCounts,
+  type TrajectorySkipReason,
+} from "./episodes/trajectory_set.ts";
+export {
+  type JudgedTrace,
+  type TraversalInputs,
+  type TraversalSet,
+  traversalSet,
+  type TraversalSkipReason,
+} from "./episodes/traversal_set.ts";
+export { type BackendStatus, type EngineEntry, listBackends } from "./engine/create.ts";
+export type { EngineFallback } from "./engine/fallback.ts";
 export { findStoredPolicy, openPolicy, type StoredPolicy } from "./session/open_policy.ts";
+export type { EngineUsed } from "./checkpoint/manifest.ts";
 export type { SavedNetwork, SavedPolicy } from "./session/saved_policy.ts";
 export { createPersistence, type PersistenceOptions } from "./store/create.ts";
+export type { StoreTiming } from "./store/database_persistence.ts";
+export type { LeaseTiming } from "./store/leases.ts";
 export type {
   FeedbackContext,
+  FeedbackSpan,
+  Fence,
+  ImportBatch,
+  ImportCounts,
+  ImportedFeedback,
+  ImportedTrace,
   IngestCounts,
   IngestRecord,
   Lease,
@@ -83,6 +129,7 @@ export type {
   RLCFPersistence,
   SessionOutcome,
   SessionStatus,
+  StoredKind,
   TraceContext,
   TrainingDataFilter,
   TrainingPair,
@@ -90,4 +137,5 @@ export type {
   TrainingSession,
   TrainingStats,
   TrainingWindow,
+  TrajectoryRow,
 } from "./store/persistence.ts";

@@ -62,14 +62,19 @@ export function expectNumber(value: unknown, where: string, min = -Infinity, max
   return value;
 }
 
-/** The value as an ISO 8601 date and time; one without a zone is read as UTC. Returned in UTC with milliseconds. */
+/**
+ * The value as an ISO 8601 date and time; one without a zone is read as UTC. Returned in UTC with milliseconds. Years
+ * are those from 1 to 9999: PostgreSQL knows no year 0, and with five digits texts no longer sort as times do.
+ */
 export function expectTimestamp(value: unknown, where: string): string {
   const wanted = 'a date and time such as "2025-12-30T09:00:00Z"';
   if (typeof value !== "string" || !/^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}/.test(value)) unwanted(value, where, wanted);
   const zoned = /(?:Z|[+-]\d{2}:?\d{2})$/i.test(value) ? value : `${value}Z`;
   const date = new Date(zoned.replace(" ", "T"));
   if (Number.isNaN(date.getTime())) unwanted(value, where, wanted);
-  return date.toISOString();
+  const text = date.toISOString();
+  if (!/^\d{4}-/.test(text) || text.startsWith("0000-")) unwanted(value, where, "a date in the years 0001 to 9999");
+  return text;
 }
 
 function rangeOf(min: number, max: number): string {

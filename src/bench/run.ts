@@ -6,9 +6,12 @@
  */
 import { getLogger } from "@logtape/logtape";
 import { join } from "node:path";
+import { RlcfError } from "../base/errors.ts";
 import { Random } from "../base/random.ts";
 import type { Config } from "../config/schema.ts";
 import type { BackendName, NetworkShape, TrainingState } from "../engine/engine.ts";
+import type { BackendChoice } from "../engine/create.ts";
+import type { EngineFallback } from "../engine/fallback.ts";
 import { defaultInputScale, initialState } from "../engine/network.ts";
 import { GatingPolicy } from "../policy/gating_policy.ts";
 import { readStoredPolicy, type StoredPolicy } from "../session/open_policy.ts";
@@ -102,22 +105,46 @@ export interface BenchResult {
  */
 export async function runBench(request: BenchRequest): Promise<BenchResult> {
   const { store, config, batchSizes } = request;
-  const { variants, skipped } = await chooseVariants(request.backends);
+  const choice = await chooseVariants(request.backends);
   const row = await store.getActivePolicy(GATING);
   const active = row === null ? null : await readStoredPolicy(row, config.checkpoint.directory);
   const state = active?.saved.state ?? freshState(config);
   const { shape } = state;
 
   const timeMs = 1000 * request.seconds * (1 - END_TO_END_SHARE) /
-    (variants.length * (batchSizes.length + FORWARD_ROWS.length));
+    (choice.variants.length * (batchSizes.length + FORWARD_ROWS.length));
   const inputsNI = unitRows(new Random(1), ROWS, shape.inputDim);
   const [rows, answers]: [BenchRow[], Answers[]] = [[], []];
-  for (const variant of variants) {
-    answers.push(await measureVariant(variant, { request, state, inputsNI, timeMs, rows }));
+  const [variants, failed]: [Variant[], { variant: Variant; error: RlcfError }[]] = [[], []];
+  for (const variant of choice.variants) {
+    const own: BenchRow[] = [];
+    try {
+      answers.push(await measureVariant(variant, { request, state, inputsNI, timeMs, rows: own }));
+    } catch (error) {
+      // A GPU may fail at any moment; what the others can do is still worth knowing.
+      if (!(error instanceof RlcfError) || error.code !== "backend") throw error;
+      log.warn("{name} failed and is left out: {cause}", { name: variant.name, cause: error.message });
+      failed.push({ variant, error });
+      continue;
+    }
+    rows.push(...own);
+    variants.push(variant);
   }
+  if (variants.length === 0) throw failed[0]!.error;
+  const skipped = [
+    ...choice.skipped,
+    ...failed.map(({ variant, error }) => ({ backend: variant.name, reason: error.message })),
+  ];
   const reference = variants.find(({ backend }) => backend === "simd") ?? variants[0]!;
-  const { endToEnd, data } = await measureWay(request, active, state);
+  // A backend that failed by itself would fail again on the way.
+  const sound = (request.backends ?? [config.compute.backend])
+    .filter((name) => !failed.some(({ variant }) => variant.backend === name));
+  const { endToEnd, data, fallbacks } = await measureWay(request, sound[0] ?? "auto", active, state);
   rows.push(...endToEnd);
+  skipped.push(...fallbacks.map(({ from, to, reason }) => ({
+    backend: from,
+    reason: `failed on the way from the log to a checkpoint, which ${to} ended: ${reason}`,
+  })));
   return {
     device: machine(variants),
     checkpoint: row === null ? null : {
@@ -172,21 +199,22 @@ async function measureVariant(
 /** Times the way from the database to a checkpoint, from a simulated log where the real one has nothing to train on. */
 async function measureWay(
   request: BenchRequest,
+  backend: BackendChoice,
   active: StoredPolicy | null,
   state: TrainingState,
-): Promise<{ endToEnd: BenchRow[]; data: BenchResult["data"] }> {
+): Promise<{ endToEnd: BenchRow[]; data: BenchResult["data"]; fallbacks: readonly EngineFallback[] }> {
   const { store, scratch, onProgress } = request;
   const { inputDim, hiddenDim, inputScale } = state.shape;
   const experts = active?.saved.experts ?? request.config.gatingPolicy.experts;
   const gatingPolicy = { ...request.config.gatingPolicy, inputDim, hiddenDim, inputScale, experts };
   const config = { ...request.config, gatingPolicy };
-  const backend = request.backends?.[0] ?? config.compute.backend;
   await using policy = await GatingPolicy.create({ inputDim, hiddenDim, inputScale, experts, backend });
   await policy.engine.load(state);
   const timeMs = 1000 * request.seconds * END_TO_END_SHARE;
   const measured = (source: BenchResult["data"]["source"], location: string, way: EndToEnd) => ({
     endToEnd: way.timings.map((timing) => ({ backend: policy.engine.backend, ...timing })),
     data: { source, location, episodes: way.episodes, objective: way.objective },
+    fallbacks: policy.fallbacks,
   });
 
   onProgress?.("from the database to a checkpoint");

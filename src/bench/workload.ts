@@ -38,14 +38,24 @@ export function randomSegment(random: Random, options: SegmentOptions): Training
   const { shape, rows, steps, batchSize, head = "policy_gain" } = options;
   const visits = steps * batchSize;
   const normals = (n: number): Float32Array => Float32Array.from({ length: n }, () => random.normal());
+  const { outputs } = shape;
   return {
     head,
     rows: Uint32Array.from({ length: visits }, () => random.below(rows)),
-    coefficients: normals(visits * shape.outputs),
+    coefficients: head === "ppo_actor" ? randomActions(random, visits, outputs) : normals(visits * outputs),
     targets: normals(visits),
     sampleWeights: normals(visits).map(Math.abs),
     batchSize,
     entropyCoef: 0.01,
     optimizer: { learningRate: 1e-4, weightDecay: 0.01, clipGradNorm: 1 },
   };
+}
+
+/** [visits, outputs] random actions as `ppo_actor` takes them: 1 over their logged probability, which is near 1/outputs. */
+export function randomActions(random: Random, visits: number, outputs: number): Float32Array {
+  const inverseME = new Float32Array(visits * outputs);
+  for (let visit = 0; visit < visits; visit++) {
+    inverseME[visit * outputs + random.below(outputs)] = Math.max(1, outputs * Math.exp(0.3 * random.normal()));
+  }
+  return inverseME;
 }

@@ -6,7 +6,7 @@
  */
 import { join } from "node:path";
 import { directoryOf } from "./checkpoint.ts";
-import { onDisk, syncDirectory, writeDurably } from "./files.ts";
+import { DISK, type Disk, onDisk, syncDirectory, writeDurably } from "./files.ts";
 
 /** The result of the latest benchmark of this checkpoint. */
 export const BENCH_FILE = "bench.json";
@@ -20,17 +20,23 @@ export const BENCH_FILE = "bench.json";
  * @returns the file's path
  * @throws RlcfError `checkpoint` when the path leads elsewhere or the disk fails
  */
-export async function writeBeside(root: string, path: string, name: string, content: string): Promise<string> {
+export async function writeBeside(
+  root: string,
+  path: string,
+  name: string,
+  content: string,
+  disk: Disk = DISK,
+): Promise<string> {
   const directory = directoryOf(root, path);
   const target = join(directory, name);
   const temporary = join(directory, `.tmp-${name}-${crypto.randomUUID().slice(0, 8)}`);
   try {
-    await writeDurably(temporary, new TextEncoder().encode(content));
-    await onDisk("write", target, () => Deno.rename(temporary, target));
+    await writeDurably(temporary, new TextEncoder().encode(content), disk);
+    await onDisk("write", target, () => disk.rename(temporary, target));
   } catch (thrown) {
-    await Deno.remove(temporary).catch(() => {});
+    await disk.remove(temporary).catch(() => {});
     throw thrown;
   }
-  await syncDirectory(directory);
+  await syncDirectory(directory, disk);
   return target;
 }

@@ -16,7 +16,7 @@ import {
   TEMPORARY_PREFIX,
   TRAINER_FILE,
 } from "./checkpoint.ts";
-import { codeOf, onDisk, syncDirectory, unlessMissing, writeDurably } from "./files.ts";
+import { codeOf, DISK, type Disk, onDisk, syncDirectory, unlessMissing, writeDurably } from "./files.ts";
 import { decodeManifest, encodeManifest, type FileSeal, sealOf, sha256Hex } from "./manifest.ts";
 import { encodeSafetensors } from "./safetensors.ts";
 import { encodeTrainer } from "./trainer.ts";
@@ -33,39 +33,47 @@ export interface PublishedCheckpoint {
  * Publishes a checkpoint. When this returns, the version is on the disk under its final name.
  *
  * @param root the checkpoint directory; created if it is not there
+ * @param disk what is written to; the real one by default
  * @throws RlcfError `checkpoint` when the version exists already or the disk fails (nothing is left then), or for content
  * that could not be read back; `usage` when policy type or version cannot name a directory
  */
-export async function publishCheckpoint(root: string, content: CheckpointContent): Promise<PublishedCheckpoint> {
+export async function publishCheckpoint(
+  root: string,
+  content: CheckpointContent,
+  disk: Disk = DISK,
+): Promise<PublishedCheckpoint> {
   const path = directoryName(content.policyType, content.version);
   const files = encodeFiles(content);
   const seals: Record<string, FileSeal> = {};
-  for (const [name, bytes] of files) seals[name] = await sealOf(bytes);
+  for (const [name, bytes] of files) seals[name] = sealOf(bytes);
   const manifest = encodeManifest({ ...content, files: seals });
   // Better to refuse now than to publish what cannot be loaded.
   decodeManifest(manifest, `the manifest of ${path}`);
 
-  await createRoot(root);
+  await createRoot(root, disk);
   const target = join(root, path);
-  if (await exists(target)) throw alreadyThere(target);
+  if (await exists(target, disk)) throw alreadyThere(target);
   const temporary = join(root, `${TEMPORARY_PREFIX}${path}-${crypto.randomUUID().slice(0, 8)}`);
   let renamed = false;
   try {
-    await onDisk("create directory", temporary, () => Deno.mkdir(temporary));
+    await onDisk("create directory", temporary, () => disk.mkdir(temporary));
     // Side by side, and both to their end even if one fails: nothing may still be writing when the rest is discarded.
-    const writes = files.map(([name, bytes]) => writeDurably(join(temporary, name), bytes));
+    const writes = files.map(([name, bytes]) => writeDurably(join(temporary, name), bytes, disk));
     await Promise.allSettled(writes);
     await Promise.all(writes);
-    await writeDurably(join(temporary, MANIFEST_FILE), manifest);
-    await syncDirectory(temporary);
-    await rename(temporary, target);
+    await writeDurably(join(temporary, MANIFEST_FILE), manifest, disk);
+    await syncDirectory(temporary, disk);
+    await rename(temporary, target, disk);
     renamed = true;
-    await syncDirectory(root);
+    await syncDirectory(root, disk);
   } catch (thrown) {
-    await discard(temporary, renamed ? target : undefined);
+    await discard(temporary, renamed ? target : undefined, disk);
     throw thrown;
+  } finally {
+    // Versions come faster than the collector looks for megabytes that nobody needs any more.
+    for (const [, bytes] of files) bytes.buffer.transfer(0);
   }
-  return { path, sha256: await sha256Hex(manifest) };
+  return { path, sha256: sha256Hex(manifest) };
 }
 
 function encodeFiles({ policyType, version, policy, trainer }: CheckpointContent): [string, Uint8Array<ArrayBuffer>][] {
@@ -77,19 +85,19 @@ function encodeFiles({ policyType, version, policy, trainer }: CheckpointContent
 }
 
 /** Creates the checkpoint directory where it is missing, and syncs its parent as far as rlcf may read it. */
-async function createRoot(root: string): Promise<void> {
-  if (await exists(root)) return;
-  await onDisk("create checkpoint directory", root, () => Deno.mkdir(root, { recursive: true }));
+async function createRoot(root: string, disk: Disk): Promise<void> {
+  if (await exists(root, disk)) return;
+  await onDisk("create checkpoint directory", root, () => disk.mkdir(root, { recursive: true }));
   const parent = dirname(root);
   const permission = await Deno.permissions.query({ name: "read", path: parent });
-  if (permission.state === "granted") await syncDirectory(parent);
+  if (permission.state === "granted") await syncDirectory(parent, disk);
 }
 
 /** Renames a directory; one with files that holds the name already is an error of the system, never overwritten. */
-async function rename(from: string, to: string): Promise<void> {
+async function rename(from: string, to: string, disk: Disk): Promise<void> {
   await onDisk("publish checkpoint", to, async () => {
     try {
-      await Deno.rename(from, to);
+      await disk.rename(from, to);
     } catch (thrown) {
       if (["ENOTEMPTY", "EEXIST"].includes(codeOf(thrown) ?? "")) throw alreadyThere(to);
       throw thrown;
@@ -97,18 +105,18 @@ async function rename(from: string, to: string): Promise<void> {
   });
 }
 
-async function exists(path: string): Promise<boolean> {
-  return await unlessMissing("look at", path, () => Deno.lstat(path)) !== undefined;
+async function exists(path: string, disk: Disk): Promise<boolean> {
+  return await unlessMissing("look at", path, () => disk.lstat(path)) !== undefined;
 }
 
 /**
  * Removes what a failed publication left, after taking back the final name if it got that far. If this fails as well,
  * the sweep of temporary directories is the net.
  */
-async function discard(directory: string, published: string | undefined): Promise<void> {
+async function discard(directory: string, published: string | undefined, disk: Disk): Promise<void> {
   try {
-    if (published !== undefined) await Deno.rename(published, directory);
-    await Deno.remove(directory, { recursive: true });
+    if (published !== undefined) await disk.rename(published, directory);
+    await disk.remove(directory, { recursive: true });
   } catch (thrown) {
     if (thrown instanceof Deno.errors.NotFound) return;
     getLogger(["rlcf", "checkpoint"]).warn("could not remove {directory} after a failed publication: {cause}", {

@@ -8,7 +8,7 @@ import { getLogger } from "@logtape/logtape";
 import { join } from "node:path";
 import { RlcfError } from "../base/errors.ts";
 import { directoryOf, TEMPORARY_PREFIX } from "./checkpoint.ts";
-import { syncDirectory, unlessMissing } from "./files.ts";
+import { DISK, type Disk, syncDirectory, unlessMissing } from "./files.ts";
 import { compareVersions, isPeriodic } from "./version.ts";
 
 /** A checkpoint as the choice sees it. */
@@ -56,16 +56,16 @@ export function chooseExpired(checkpoints: readonly DatedVersion[], rule: Retent
  * @returns whether there was one to remove
  * @throws RlcfError `checkpoint` for a path outside `root` or a failure of the disk
  */
-export async function removeCheckpoint(root: string, path: string): Promise<boolean> {
+export async function removeCheckpoint(root: string, path: string, disk: Disk = DISK): Promise<boolean> {
   const directory = directoryOf(root, path);
   const trash = join(root, `${TEMPORARY_PREFIX}trash-${path}-${crypto.randomUUID().slice(0, 8)}`);
   const renamed = await unlessMissing("remove checkpoint", directory, async () => {
-    await Deno.rename(directory, trash);
+    await disk.rename(directory, trash);
     return true;
   });
   if (renamed === undefined) return false;
-  await syncDirectory(root);
-  await removeTree(trash);
+  await syncDirectory(root, disk);
+  await removeTree(trash, disk);
   return true;
 }
 
@@ -76,13 +76,18 @@ export async function removeCheckpoint(root: string, path: string): Promise<bool
  * @param nowMs the current time, milliseconds since 1970
  * @returns the names of the directories removed
  */
-export async function sweepTemporaries(root: string, olderThanMs: number, nowMs = Date.now()): Promise<string[]> {
+export async function sweepTemporaries(
+  root: string,
+  olderThanMs: number,
+  nowMs = Date.now(),
+  disk: Disk = DISK,
+): Promise<string[]> {
   const removed: string[] = [];
-  for (const name of await temporariesIn(root)) {
+  for (const name of await temporariesIn(root, disk)) {
     const directory = join(root, name);
-    const written = await lastWrite(directory);
+    const written = await lastWrite(directory, disk);
     if (written === undefined || nowMs - written < olderThanMs) continue;
-    await removeTree(directory);
+    await removeTree(directory, disk);
     removed.push(name);
   }
   if (removed.length > 0) {
@@ -96,10 +101,10 @@ export async function sweepTemporaries(root: string, olderThanMs: number, nowMs 
 }
 
 /** The names of the temporary directories, sorted; none where the checkpoint directory does not exist. */
-async function temporariesIn(root: string): Promise<string[]> {
+async function temporariesIn(root: string, disk: Disk): Promise<string[]> {
   const found = await unlessMissing("list checkpoint directory", root, async () => {
     const names: string[] = [];
-    for await (const entry of Deno.readDir(root)) {
+    for await (const entry of disk.readDir(root)) {
       // A link is never ours, and isDirectory is false for one.
       if (entry.isDirectory && entry.name.startsWith(TEMPORARY_PREFIX)) names.push(entry.name);
     }
@@ -109,12 +114,12 @@ async function temporariesIn(root: string): Promise<string[]> {
 }
 
 /** The latest change of a directory or a file in it, milliseconds since 1970; undefined when it has gone. */
-async function lastWrite(directory: string): Promise<number | undefined> {
+async function lastWrite(directory: string, disk: Disk): Promise<number | undefined> {
   return await unlessMissing("look at", directory, async () => {
     // Writing into a file does not touch the directory, so the files count as well.
-    let latest = (await Deno.lstat(directory)).mtime?.getTime() ?? 0;
-    for await (const entry of Deno.readDir(directory)) {
-      const info = await Deno.lstat(join(directory, entry.name));
+    let latest = (await disk.lstat(directory)).mtime?.getTime() ?? 0;
+    for await (const entry of disk.readDir(directory)) {
+      const info = await disk.lstat(join(directory, entry.name));
       latest = Math.max(latest, info.mtime?.getTime() ?? 0);
     }
     return latest;
@@ -122,6 +127,6 @@ async function lastWrite(directory: string): Promise<number | undefined> {
 }
 
 /** Deletes a directory and all in it; that another process was faster is no failure. */
-async function removeTree(directory: string): Promise<void> {
-  await unlessMissing("delete", directory, () => Deno.remove(directory, { recursive: true }));
+async function removeTree(directory: string, disk: Disk): Promise<void> {
+  await unlessMissing("delete", directory, () => disk.remove(directory, { recursive: true }));
 }

@@ -33,7 +33,8 @@ export function command(name: string, summary: string): Command<[], CommonOption
     .option("--config <file>", "configuration file (config/rlcf_training.yaml if there is one)")
     .option(
       "--database <url>",
-      "sqlite:///file.db, postgresql://user@host/name, ... (environment: RLCF_ASYNC_DATABASE_URL)",
+      "sqlite:///file.db, postgresql://user@host/name, ... (environment: RLCF_ASYNC_DATABASE_URL, the place for a " +
+        "URL with a password: every user of this machine can read the command line of a process)",
     )
     .option("--log-level <level>", helpOf("logging.level"))
     .option("--json", "print exactly one JSON object on stdout")
@@ -62,7 +63,11 @@ export async function openStore(
   ifMissing: "create" | "empty" = "create",
 ): Promise<RLCFPersistence> {
   const { createPersistence } = await import("../store/create.ts");
-  return await createPersistence(config.database.url ?? "sqlite://", { poolSize: config.database.poolSize, ifMissing });
+  const { parseDatabaseUrl } = await import("../store/url.ts");
+  const url = config.database.url ?? "sqlite://";
+  // Only PostgreSQL is somewhere else: from here on nothing of this process reaches the network.
+  if (parseDatabaseUrl(url).dialect === "sqlite") await Deno.permissions.revoke({ name: "net" });
+  return await createPersistence(url, { poolSize: config.database.poolSize, ifMissing });
 }
 
 /**

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Command } from "@commander-js/extra-typings";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { messageOf, RlcfError } from "../base/errors.ts";
 import type { FlagValues } from "../config/resolve.ts";
 import type { DemoResult } from "../simulate/demo.ts";
@@ -18,6 +18,8 @@ import { bold, printResult, say } from "./terminal.ts";
 
 /** Fresh queries that the routings are scored on. */
 const TEST_QUERIES = 2000;
+/** The demonstration's database in its directory. */
+const DATABASE = "demo.db";
 
 /** The command. */
 export function demoCommand(): Command {
@@ -43,7 +45,7 @@ export function demoCommand(): Command {
       Deno.exit(EXIT_CODES.interrupted);
     });
     const { COMMUNITY_EXPERTS } = await import("../simulate/community.ts");
-    const resolved = await configured({ ...options, database: `sqlite:///${join(home.path, "demo.db")}` }, {
+    const resolved = await configured({ ...options, database: `sqlite:///${join(home.path, DATABASE)}` }, {
       ...ownSettings(home.path, episodes, COMMUNITY_EXPERTS),
       "training.epochs": options.epochs,
       "training.seed": options.seed,
@@ -104,8 +106,10 @@ class Home implements AsyncDisposable {
     try {
       if (keep === undefined) return new Home(await Deno.makeTempDir({ prefix: "rlcf-demo-" }), false);
       await Deno.mkdir(keep, { recursive: true });
+      await refuseUsed(keep);
       return new Home(keep, true);
     } catch (thrown) {
+      if (thrown instanceof RlcfError) throw thrown;
       const place = keep ?? "the temporary directory";
       throw new RlcfError("usage", `cannot keep the demonstration in ${place}: ${messageOf(thrown)}`, {
         hint: "--keep DIRECTORY names a directory that can be written.",
@@ -122,6 +126,22 @@ class Home implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.kept) await Deno.remove(this.path, { recursive: true });
   }
+}
+
+/** A second run would train on the log of both, and its table would compare routings that started elsewhere. */
+async function refuseUsed(directory: string): Promise<void> {
+  const path = resolve(directory, DATABASE);
+  try {
+    await Deno.lstat(path);
+  } catch (thrown) {
+    if (thrown instanceof Deno.errors.NotFound) return;
+    throw thrown;
+  }
+  throw new RlcfError(
+    "usage",
+    `cannot keep the demonstration in ${directory}: an earlier one lies there, wanted a directory of its own`,
+    { hint: `Name a new directory; rlcf stats --database sqlite:///${path} shows the earlier one.` },
+  );
 }
 
 function wholeNumber(text: string, flag: string, min: number, max: number): number {

@@ -9,7 +9,7 @@ import type { RLCFPersistence } from "../store/persistence.ts";
 import { configToJson, memoryNotice } from "./context.ts";
 import { count, sayFacts, sayTable } from "./table.ts";
 import { printResult, say } from "./terminal.ts";
-import { skippedText } from "./train_summary.ts";
+import { feedbackText } from "./train_summary.ts";
 
 /** Shows settings, data and backend; writes nothing. */
 export async function dryRun(
@@ -37,6 +37,7 @@ export async function dryRun(
     min_feedback: config.training.minFeedback,
     episodes: log.episodes.size,
     skipped: log.episodes.skipped,
+    outside_window: log.outside,
     log: log.mix,
     training: log.split.training.length,
     holdout: log.split.holdout.length,
@@ -57,7 +58,7 @@ export async function dryRun(
   say();
   sayFacts([
     ["database", data.database],
-    ["feedback", `${count(data.available)} in the window; ${skippedText(data.skipped)}`],
+    ["feedback", feedbackText(`${count(data.available)} in the window`, data.skipped, data.outside_window)],
     ["usable", `${count(data.usable)}, at least ${count(data.min_feedback)} wanted`],
     ["episodes", `${count(data.training)} to train on, ${count(data.holdout)} held out`],
     ["objective", `${data.objective}: ${data.objective_reason}`],

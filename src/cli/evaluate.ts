@@ -6,7 +6,7 @@
 import type { Command } from "@commander-js/extra-typings";
 import type { EvaluationResult, IntervalDifference, VersionComparison } from "../session/evaluate_versions.ts";
 import { command, configured, helpOf, memoryNotice, openStore } from "./context.ts";
-import { type Cell, count, decimals, sayFacts, sayTable } from "./table.ts";
+import { type Cell, count, decimals, sayFacts, sayTable, signed } from "./table.ts";
 import { bold, printResult, say } from "./terminal.ts";
 import { skippedText } from "./train_summary.ts";
 
@@ -122,10 +122,6 @@ function showComparison(comparison: VersionComparison): void {
 
 function range(low: number, high: number, text: (value: number) => string = decimals): string {
   return `${text(low)} to ${text(high)}`;
-}
-
-function signed(value: number): string {
-  return `${value < 0 ? "-" : "+"}${decimals(Math.abs(value))}`;
 }
 
 function percent(share: number): string {

@@ -16,6 +16,8 @@ import { printResult, say } from "./terminal.ts";
 
 /** Records stored in one transaction. */
 const BATCH = 500;
+/** Characters of lines stored in one transaction: a record takes several times as much while it waits. */
+const BATCH_CHARACTERS = 16 * 1024 * 1024;
 
 /** What `ingest` did; the field names are those of `--json`. */
 interface IngestSummary {
@@ -74,10 +76,11 @@ async function storeLines(
   using counter = new Counter("lines");
   let lines = 0;
   let batch: IngestRecord[] = [];
+  let characters = 0;
   const flush = async (): Promise<void> => {
     if (batch.length === 0) return;
     const counts = await store.ingest(batch);
-    batch = [];
+    [batch, characters] = [[], 0];
     summary.traces += counts.traces;
     summary.feedback += counts.feedback;
     summary.duplicates += counts.duplicates;
@@ -88,13 +91,14 @@ async function storeLines(
       lines++;
       try {
         batch.push(ingestRecordFromJson(parseLine(line)));
+        characters += line.text!.length;
       } catch (thrown) {
         if (!(thrown instanceof RlcfError)) throw thrown;
         counter.clear();
         rejects.add(line, thrown.message);
         summary.rejected = rejects.count;
       }
-      if (batch.length >= BATCH) await flush();
+      if (batch.length >= BATCH || characters >= BATCH_CHARACTERS) await flush();
     }
   }
   await flush();

@@ -6,7 +6,7 @@
 import type { JsonObject } from "../base/check.ts";
 import type { EvaluationReport } from "../session/report.ts";
 import type { TrainingWarning } from "../session/warnings.ts";
-import { type Cell, count, decimals } from "./table.ts";
+import { type Cell, count, decimals, signed } from "./table.ts";
 
 /** The facts of a version's metrics; empty where it was not judged, as periodic versions are not. */
 export function judgementFacts({ evaluation, warnings }: JsonObject): [string, Cell][] {
@@ -37,8 +37,4 @@ function boundsText(bounds: { readonly lower: number; readonly upper: number }, 
   return `${signed(bounds.lower)} to ${signed(bounds.upper)} with an error of ${
     Number(alpha.toPrecision(2))
   } on each side`;
-}
-
-function signed(value: number): string {
-  return `${value < 0 ? "-" : "+"}${decimals(Math.abs(value))}`;
 }

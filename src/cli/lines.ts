@@ -3,11 +3,13 @@
  *
  * @module
  */
-import { RlcfError } from "../base/errors.ts";
+import { messageOf, RlcfError } from "../base/errors.ts";
 import { say } from "./terminal.ts";
 
 /** Longer lines are refused: a trace with a large embedding has some hundred kilobytes. */
 export const MAX_LINE_BYTES = 32 * 1024 * 1024;
+/** A line that has no end by then is none: the file is something else, such as a device, and may never end. */
+const MAX_SKIPPED_BYTES = 2 * 1024 * 1024 * 1024;
 
 /** One line of a file. */
 export interface Line {
@@ -28,11 +30,16 @@ export interface Line {
  */
 export async function checkReadable(paths: readonly string[]): Promise<void> {
   for (const path of paths) {
-    if (path !== "-") (await open(path)).close();
+    // A named pipe can be opened once only: closing it again would end its writer.
+    if (path !== "-" && !await isPipe(path)) (await open(path)).close();
   }
 }
 
-/** The lines of a file, or of stdin for `-`. Empty ones are left out. */
+/**
+ * The lines of a file, or of stdin for `-`. Empty ones are left out, and so is a byte order mark at the start of one.
+ *
+ * @throws RlcfError("usage") for a file that cannot be read, also in the middle, and for one without ends of lines
+ */
 export async function* linesOf(path: string): AsyncGenerator<Line> {
   const file = path === "-" ? "stdin" : path;
   if (path === "-" && Deno.stdin.isTerminal()) say("reading lines from the terminal; Ctrl-D ends them");
@@ -55,7 +62,14 @@ export async function* linesOf(path: string): AsyncGenerator<Line> {
     }
   };
 
-  for await (const chunk of stream) {
+  let isFirst = true;
+  for await (const chunk of readable(stream, file)) {
+    if (isFirst && chunk[0] === 0x1f && chunk[1] === 0x8b) {
+      throw new RlcfError("usage", `cannot read ${file}: found a gzip file, wanted JSON lines`, {
+        hint: `gunzip -c ${path === "-" ? "FILE" : path} | rlcf ... - reads what is in it.`,
+      });
+    }
+    isFirst = false;
     let start = 0;
     for (let end = chunk.indexOf(10); end !== -1; end = chunk.indexOf(10, start)) {
       if (!tooLong) parts.push(chunk.subarray(start, end));
@@ -65,6 +79,11 @@ export async function* linesOf(path: string): AsyncGenerator<Line> {
     }
     length += chunk.length - start;
     if (length > MAX_LINE_BYTES) [tooLong, parts] = [true, []];
+    if (length > MAX_SKIPPED_BYTES) {
+      throw new RlcfError("usage", `cannot read ${file}: found no end of line in 2 GiB, wanted JSON lines`, {
+        hint: `Line ${number + 1} is where it begins; every line before it was read.`,
+      });
+    }
     if (!tooLong && start < chunk.length) parts.push(chunk.slice(start));
   }
   if (parts.length > 0 || tooLong) {
@@ -80,6 +99,34 @@ export function parseLine(line: Line): unknown {
     return JSON.parse(line.text);
   } catch (thrown) {
     throw new RlcfError("usage", `the line is not JSON: ${(thrown as Error).message}`, { cause: thrown });
+  }
+}
+
+/** The chunks of a file; one that fails in the middle is told as what it is, a file that cannot be read. */
+async function* readable(
+  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
+  file: string,
+): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  const reader = stream.getReader();
+  try {
+    while (true) {
+      const { done, value } = await reader.read().catch((thrown: unknown) => {
+        throw new RlcfError("usage", `cannot read ${file}: ${messageOf(thrown)}`, { cause: thrown });
+      });
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    await reader.cancel().catch(() => {});
+  }
+}
+
+async function isPipe(path: string): Promise<boolean> {
+  try {
+    return (await Deno.stat(path)).isFifo === true;
+  } catch {
+    // Opening it says what is wrong.
+    return false;
   }
 }
 

@@ -5,7 +5,7 @@
  */
 import { configure, type LogLevel, type LogRecord } from "@logtape/logtape";
 import type { Config } from "../config/schema.ts";
-import { say } from "./terminal.ts";
+import { say, visibleLine } from "./terminal.ts";
 
 /** Shows messages of at least the given level. */
 export async function showLogs(level: Config["logging"]["level"], beforeLine: () => void = () => {}): Promise<void> {
@@ -29,5 +29,6 @@ function timeOf(timestamp: number): string {
 }
 
 function textOf(record: LogRecord): string {
-  return record.message.map((part) => typeof part === "string" ? part : String(part)).join("");
+  // Texts of the program and values take turns; only the former may hold a newline.
+  return record.message.map((part, i) => i % 2 === 0 ? String(part) : visibleLine(String(part))).join("");
 }

@@ -16,10 +16,13 @@ import { printResult, say } from "./terminal.ts";
 /** The command and its subcommands. */
 export function policyCommand(): Command {
   // A plain command: options of its own would take those meant for the subcommands.
-  const policy = new Command("policy").description("list, show, verify and activate versions of the policy");
-  for (const sub of [list(), show(), activate(), rollback(), verify()]) policy.addCommand(sub);
+  const policy = new Command("policy").description("list, show, verify, tag and activate versions of the policy");
+  for (const sub of [list(), show(), activate(), rollback(), tag(), verify()]) policy.addCommand(sub);
   return policy as unknown as Command;
 }
+
+/** The tag of a version that was given none of its own. */
+const DEFAULT_TAG = "kept";
 
 type PolicyOptions = CommonOptions & { readonly policyType?: string | undefined };
 
@@ -126,6 +129,34 @@ function rollback(): Command {
       }
       const row = await find(store, policyType, latest.fromVersion);
       await switchTo(store, config, row, options.reason, options.json === true);
+    })
+  );
+  return sub as unknown as Command;
+}
+
+function tag(): Command {
+  const sub = subcommand("tag", "keep a version for good: one with a tag is never removed")
+    .argument("<version>")
+    .argument("[tag]", "its name", DEFAULT_TAG)
+    .option("--remove", "take the tag away");
+  sub.action((version, name, options) =>
+    within(options, async (store, config) => {
+      const isRemoval = options.remove === true;
+      if (isRemoval && name !== DEFAULT_TAG) {
+        throw new RlcfError("usage", `cannot tag ${version}: found a tag and --remove, wanted one of them`);
+      }
+      const row = await find(store, config.training.policyType, version);
+      const given = isRemoval ? null : name;
+      await store.tagPolicyCheckpoint(row.version, row.policyType, given);
+      if (options.json) {
+        return printResult(JSON.stringify({ policy_type: row.policyType, version: row.version, tag: given }));
+      }
+      if (given === null && row.tag === null) return say(`${row.policyType}: ${row.version} had no tag`);
+      say(
+        given === null
+          ? `${row.policyType}: ${row.version} has lost its tag ${row.tag}; it may be removed as its turn comes`
+          : `${row.policyType}: ${row.version} is tagged ${given} and will be kept`,
+      );
     })
   );
   return sub as unknown as Command;

@@ -5,6 +5,7 @@
  */
 import { join } from "node:path";
 import type { JsonObject } from "../base/check.ts";
+import type { FallbackReport } from "../session/fallbacks.ts";
 import type { PolicyActivation, PolicyCheckpoint } from "../store/persistence.ts";
 import { benchFacts } from "./bench_view.ts";
 import { judgementFacts } from "./judgement_view.ts";
@@ -28,8 +29,8 @@ export function showVersion(
     ["tag", row.tag],
   ]);
   // A curve is for the eye: rlcf report draws it. What the gate said is told in a section of its own.
-  const { curve: _curve, evaluation: _evaluation, warnings: _warnings, ...measured } = row.trainingMetrics;
-  section("measured", flat(measured));
+  const { curve: _curve, evaluation: _evaluation, warnings: _warnings, fallbacks, ...measured } = row.trainingMetrics;
+  section("measured", [...flat(measured), ...fallbackFacts(fallbacks)]);
   section("judged", judgementFacts(row.trainingMetrics));
   section("bench", benchFacts(row.bench));
   if (activations.length > 0) {
@@ -47,6 +48,15 @@ function section(title: string, facts: readonly [string, Cell][]): void {
   say();
   say(dim(title));
   sayFacts(facts);
+}
+
+/** The changes of backend that a failing GPU forced; a version from before they were recorded has none. */
+function fallbackFacts(fallbacks: unknown): [string, Cell][] {
+  if (!Array.isArray(fallbacks)) return [];
+  return (fallbacks as FallbackReport[]).map(({ from, to, at_episode, reason }) => [
+    "changed backend",
+    `from ${from} to ${to} after ${count(at_episode)} episodes: ${reason}`,
+  ]);
 }
 
 /** Nested JSON as dotted names and short values. */

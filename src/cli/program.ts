@@ -7,34 +7,44 @@ import { Command, type Option } from "@commander-js/extra-typings";
 import { benchCommand } from "./bench.ts";
 import { COMMON_OPTIONS } from "./context.ts";
 import { demoCommand } from "./demo.ts";
+import { doctorCommand } from "./doctor.ts";
 import { evaluateCommand } from "./evaluate.ts";
 import { EXIT_OK } from "./exit_codes.ts";
 import { reportFailure } from "./failure.ts";
+import { exportCommand } from "./export.ts";
+import { importCommand } from "./import.ts";
 import { ingestCommand } from "./ingest.ts";
 import { policyCommand } from "./policy.ts";
 import { reportCommand } from "./report.ts";
 import { routeCommand } from "./route.ts";
 import { statsCommand } from "./stats.ts";
-import { printResult, say } from "./terminal.ts";
+import { printResult, sayText } from "./terminal.ts";
 import { trainCommand } from "./train.ts";
-import { VERSION } from "./version.ts";
+import { type Build, FROM_SOURCE, versionText } from "./version.ts";
 
-/** Runs the program and returns its exit code. Never throws. */
-export async function runProgram(args: readonly string[]): Promise<number> {
+/**
+ * Runs the program and returns its exit code. Never throws.
+ *
+ * @param build where the program comes from; a packed one knows its commit
+ */
+export async function runProgram(args: readonly string[], build: Build = FROM_SOURCE): Promise<number> {
   const program = new Command("rlcf")
     .description("turns the traces and feedback of a legal assistant into a better routing policy")
-    .version(VERSION, "-V, --version", "print the version")
+    .version(versionText(build), "-V, --version", "print version, commit, Deno's version and the engines")
     .usage("COMMAND [options]");
   const commands = [
     trainCommand(),
     statsCommand(),
     ingestCommand(),
+    importCommand(),
     routeCommand(),
     evaluateCommand(),
     policyCommand(),
+    exportCommand(),
     reportCommand(),
     demoCommand(),
     benchCommand(),
+    doctorCommand(),
   ];
   for (const command of commands) program.addCommand(command as unknown as Command);
   settle(program as unknown as Command, "rlcf");
@@ -59,7 +69,7 @@ function settle(command: Command, path: string): void {
     )
     .configureOutput({
       writeOut: (text) => printResult(text.trimEnd()),
-      writeErr: (text) => say(text.trimEnd()),
+      writeErr: (text) => sayText(text.trimEnd()),
     });
   if (isGroup) command.helpCommand("help [command]", "print the help of a command");
   // What a command is about comes first in its help; sort is stable, so each group keeps its order.

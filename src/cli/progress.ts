@@ -6,7 +6,7 @@
 import { getLogger } from "@logtape/logtape";
 import type { TrainProgress } from "../session/report.ts";
 import { count, decimals } from "./table.ts";
-import { columns, isWatched, sayPart } from "./terminal.ts";
+import { columns, isWatched, sayInPlace } from "./terminal.ts";
 
 /** Seconds between log lines where there is no terminal. */
 const LINE_EVERY_S = 10;
@@ -99,12 +99,12 @@ export class LiveLine {
     if (this.#visible && now - this.#shownAt < REDRAW_EVERY_MS) return;
     this.#shownAt = now;
     this.#visible = true;
-    sayPart(`\r\x1b[K${text}`);
+    sayInPlace(text);
   }
 
   /** Removes the text; whatever is said next stands in its place. */
   clear(): void {
-    if (this.#visible) sayPart("\r\x1b[K");
+    if (this.#visible) sayInPlace("");
     this.#visible = false;
   }
 }

@@ -6,7 +6,7 @@
 import { messageOf, RlcfError } from "../base/errors.ts";
 import type { Line } from "./lines.ts";
 import { count } from "./table.ts";
-import { say } from "./terminal.ts";
+import { say, visibleLine } from "./terminal.ts";
 
 /** Bad lines shown on stderr; the rest are only counted. */
 const SHOWN = 5;
@@ -61,7 +61,7 @@ export class Rejects implements Disposable {
     this.#count++;
     if (this.#first.length < SHOWN) {
       this.#first.push({ file, line: number, reason });
-      say(`${file}:${number}: ${reason}`);
+      say(visibleLine(`${file}:${number}: ${reason}`));
     }
     if (this.#file === undefined) return;
     const bytes = new TextEncoder().encode(`${JSON.stringify({ file, line: number, reason, text })}\n`);

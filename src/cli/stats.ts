@@ -6,20 +6,28 @@
 import type { Command } from "@commander-js/extra-typings";
 import type { JsonObject } from "../base/check.ts";
 import { type LogProfile, logProfiles } from "../episodes/log_profile.ts";
+import { countUsable, type UsableRows } from "../episodes/load_episodes.ts";
+import { outsideOf, type OutsideWindow, windowOf } from "../episodes/window.ts";
 import type { RLCFPersistence, TrainingStats } from "../store/persistence.ts";
 import { bestRate } from "./bench_view.ts";
 import type { Config } from "../config/schema.ts";
-import { command, configured, memoryNotice, openStore } from "./context.ts";
+import { command, configured, helpOf, memoryNotice, openStore } from "./context.ts";
 import { duration } from "./progress.ts";
 import { count, decimals, sayFacts, sayTable, shortTime } from "./table.ts";
 import { printResult, say } from "./terminal.ts";
+import { outsideText, skippedText } from "./train_summary.ts";
 
 /** The command. */
 export function statsCommand(): Command {
   const stats = command("stats", "show what is stored: traces, feedback, the active policy, sessions, checkpoints")
-    .option("--policy-version <version>", "count only traces that this version routed");
+    .option("--policy-version <version>", "count only traces that this version routed")
+    .option("--max-episodes <n>", helpOf("training.max_episodes"))
+    .option("--lookback-days <n>", helpOf("database.lookback_days"));
   stats.action(async (options) => {
-    const resolved = await configured(options);
+    const resolved = await configured(options, {
+      "training.max_episodes": options.maxEpisodes,
+      "database.lookback_days": options.lookbackDays,
+    });
     await using store = await openStore(resolved, "empty");
     const found = await collect(store, resolved.config, options.policyVersion);
     if (options.json) return printResult(JSON.stringify(found));
@@ -33,6 +41,8 @@ export function statsCommand(): Command {
 
 /** What is stored; the field names are those of `stats --json`. */
 interface StoreSummary extends TrainingStats {
+  /** What `rlcf train` would find now. */
+  readonly training: UsableRows & { readonly since: string | null; readonly outside_window: OutsideWindow };
   /** What the log of each version can teach. */
   readonly logs: readonly LogProfile[];
   readonly active: {
@@ -63,16 +73,21 @@ interface StoreSummary extends TrainingStats {
 
 async function collect(
   store: RLCFPersistence,
-  { training: { policyType }, gatingPolicy }: Config,
+  config: Config,
   policyVersion: string | undefined,
 ): Promise<StoreSummary> {
+  const { training: { policyType, feedbackWeighting }, gatingPolicy } = config;
+  const window = windowOf(config, new Date(), policyVersion);
   const counts = await store.getTrainingStats(policyVersion);
   const logs = logProfiles(await store.getLogGroups(policyVersion), gatingPolicy);
+  const usable = await countUsable(store, window, { ...gatingPolicy, feedbackWeighting });
+  const outside = await outsideOf(store, window);
   const active = await store.getActivePolicy(policyType);
   const sessions = await store.listTrainingSessions(undefined, 5);
   const checkpoints = await store.listPolicyCheckpoints();
   return {
     ...counts,
+    training: { since: window.since, ...usable, outside_window: outside },
     logs,
     active: active === null ? null : {
       policy_type: active.policyType,
@@ -109,6 +124,7 @@ function show(location: string, found: StoreSummary): void {
     ["with feedback", found.traces_with_feedback],
     ["feedbacks", found.total_feedback],
     ["mean score", decimals(found.avg_score)],
+    ["to train on", trainingText(found.training)],
     [
       "active policy",
       active === null ? "none" : `${active.policy_type} ${active.version}, since ${shortTime(active.activated_at)} UTC`,
@@ -156,6 +172,13 @@ function kindsOf({ total_traces, log_kinds }: StoreSummary): string {
     `${count(number)} ${kind === "none" ? "without a routing decision" : kind}`
   );
   return kinds.length === 0 ? count(total_traces) : `${count(total_traces)}: ${text.join(", ")}`;
+}
+
+function trainingText({ since, available, usable, skipped, outside_window }: StoreSummary["training"]): string {
+  const left = available === usable ? "" : `; ${skippedText(skipped)}`;
+  const outside = outsideText(outside_window);
+  return `${count(usable)} of the ${count(available)} newest feedbacks since ${shortTime(since).slice(0, 10)}${left}` +
+    (outside === undefined ? "" : `; ${outside}`);
 }
 
 function tookText(from: string, to: string | null): string {

@@ -4,7 +4,7 @@
  * @module
  */
 import Table from "cli-table3";
-import { bold, columns, say } from "./terminal.ts";
+import { bold, columns, say, visibleLine } from "./terminal.ts";
 
 /** A cell; null shows as `-`. */
 export type Cell = string | number | null;
@@ -24,7 +24,7 @@ const NARROW = 14;
 export function sayTable(head: readonly string[], rows: readonly (readonly Cell[])[]): void {
   const texts = rows.map((row) => row.map(textOf));
   const numeric = head.map((_, column) => texts.length > 0 && texts.every((row) => looksNumeric(row[column]!)));
-  const natural = head.map((name, column) => Math.max(widthOf(name), ...texts.map((row) => widthOf(row[column]!))));
+  const natural = head.map((name, column) => Math.max(widthOf(name), widest(texts, column)));
   const widths = fitted(natural, columns());
   const [names, ...lines] = draw([head, widths.map((width) => "─".repeat(width)), ...texts], widths, numeric);
   const rule = lines.findIndex((line) => line.startsWith("─"));
@@ -35,7 +35,7 @@ export function sayTable(head: readonly string[], rows: readonly (readonly Cell[
 /** Names and what they are, one a line, without a head. */
 export function sayFacts(facts: readonly (readonly [name: string, value: Cell])[]): void {
   const texts = facts.map(([name, value]) => [name, textOf(value)]);
-  const natural = [0, 1].map((column) => Math.max(...texts.map((row) => widthOf(row[column]!))));
+  const natural = [0, 1].map((column) => widest(texts, column));
   for (const line of draw(texts, fitted(natural, columns()), [false, false])) say(line);
 }
 
@@ -86,12 +86,17 @@ function wrapped(text: string, width: number): string {
   return lines.join("\n");
 }
 
+/** Of any number of rows: a call takes no more than some hundred thousand arguments. */
+function widest(rows: readonly (readonly string[])[], column: number): number {
+  return rows.reduce((widest, row) => Math.max(widest, widthOf(row[column]!)), 0);
+}
+
 function widthOf(text: string): number {
-  return Math.max(...text.split("\n").map((line) => [...line].length));
+  return [...text].length;
 }
 
 function textOf(cell: Cell): string {
-  return cell === null ? "-" : typeof cell === "number" ? count(cell) : cell;
+  return cell === null ? "-" : typeof cell === "number" ? count(cell) : visibleLine(cell);
 }
 
 function looksNumeric(text: string): boolean {
@@ -106,6 +111,18 @@ export function count(value: number): string {
 /** A number with the given decimals, `-` for none. */
 export function decimals(value: number | null | undefined, digits = 3): string {
   return value === null || value === undefined ? "-" : value.toFixed(digits);
+}
+
+/** A difference with its sign; one too small for the given decimals with the two digits that count. */
+export function signed(value: number, digits = 3): string {
+  const size = Math.abs(value);
+  const text = size > 0 && size < 10 ** -digits ? plain(size) : decimals(size, digits);
+  return `${value < 0 ? "-" : "+"}${text}`;
+}
+
+/** Two digits that count, without an exponent down to a millionth. */
+function plain(size: number): string {
+  return size < 1e-6 ? size.toExponential(1) : size.toPrecision(2);
 }
 
 /** A timestamp to the second, e.g. `2025-12-30 09:00:00`, in UTC; `-` for none. */

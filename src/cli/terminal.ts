@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { maskedUrl } from "../base/secrets.ts";
 
 const encoder = new TextEncoder();
 
@@ -20,13 +21,46 @@ export class OutputError extends Error {
 }
 
 /**
- * A result, one line on stdout.
+ * What a terminal takes for a command (C0 and C1 but tab and newline, DEL), and what turns the direction of the text
+ * around it (the bidirectional controls of Unicode, UAX 9).
+ */
+// deno-lint-ignore no-control-regex
+const CONTROLS = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+/** The only commands that the program itself puts into a text: bold, dim and their end. */
+// deno-lint-ignore no-control-regex
+const OWN_STYLES = /(\x1b\[[012]m)/;
+
+/** A URL that may hold a password: one that was typed in the wrong place is repeated by the message about it. */
+const URLS = /\b(?!sqlite)[a-z][a-z0-9+.-]*:\/\/[^\s"'`]+/gi;
+
+/** The text without the passwords of the URLs in it. */
+export function withoutPasswords(text: string): string {
+  return text.replace(URLS, (url) => maskedUrl(url));
+}
+
+/**
+ * The text with every control character spelled out, as in `\u001b`: data that was logged by somebody else must not
+ * move the cursor, set a title or hide a part of a message. In JSON this spelling means the same character.
+ */
+export function visible(text: string): string {
+  return text.replace(CONTROLS, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
+/** The same on one line: nobody's data may look like a line of the program. */
+export function visibleLine(text: string): string {
+  return visible(text).replaceAll("\n", "\\n");
+}
+
+/**
+ * A result, one line on stdout. Control characters are spelled out in JSON, and on a terminal; only a file's name on
+ * its way to another program stays as it is.
  *
  * @throws ReaderGone or OutputError if it cannot be written
  */
 export function printResult(line: string): void {
+  const shown = line.startsWith("{") || Deno.stdout.isTerminal() ? visible(line) : line;
   try {
-    writeAll(Deno.stdout, `${line}\n`);
+    writeAll(Deno.stdout, `${shown}\n`);
   } catch (thrown) {
     if (thrown instanceof Deno.errors.BrokenPipe) throw new ReaderGone("stdout was closed");
     const cause = thrown instanceof Error ? thrown.message : String(thrown);
@@ -34,18 +68,43 @@ export function printResult(line: string): void {
   }
 }
 
-/** Something for a person, one line on stderr. The work goes on where nobody can read it any more. */
+/**
+ * Something for a person, one line on stderr; newlines in front leave lines empty, any other is spelled out. The work
+ * goes on where nobody can read it any more.
+ */
 export function say(line = ""): void {
-  sayPart(`${line}\n`);
+  const [empty] = /^\n*/.exec(line)!;
+  sayRaw(`${empty}${shown(line.slice(empty.length), visibleLine)}\n`);
 }
 
-/** The same without the end of the line. */
-export function sayPart(text: string): void {
+/** The same of a text of several lines. */
+export function sayText(text: string): void {
+  sayRaw(`${shown(text, visible)}\n`);
+}
+
+/** Shows a text in place of the last line, which ends nowhere; an empty one removes it. */
+export function sayInPlace(text: string): void {
+  sayRaw(`\r\x1b[K${visibleLine(text)}`);
+}
+
+/** The text without passwords, and without control characters but those of {@link bold} and {@link dim}. */
+function shown(text: string, spelled: (part: string) => string): string {
+  const safe = withoutPasswords(text);
+  if (!isStyled()) return spelled(safe);
+  return safe.split(OWN_STYLES).map((part, i) => i % 2 === 1 ? part : spelled(part)).join("");
+}
+
+function sayRaw(text: string): void {
   try {
     writeAll(Deno.stderr, text);
   } catch {
     // A closed or full stderr is no reason to stop a training session, and there is nowhere else to tell.
   }
+}
+
+/** Whether bold and dim are shown. */
+function isStyled(): boolean {
+  return isWatched() && !Deno.noColor;
 }
 
 /** Whether a person is watching stderr. */
@@ -65,12 +124,12 @@ export function columns(): number {
 
 /** The text in bold on a terminal; as it is elsewhere, and where `NO_COLOR` is set. */
 export function bold(text: string): string {
-  return isWatched() && !Deno.noColor && text !== "" ? `\x1b[1m${text}\x1b[0m` : text;
+  return isStyled() && text !== "" ? `\x1b[1m${text}\x1b[0m` : text;
 }
 
 /** The text in grey on a terminal; as it is elsewhere, and where `NO_COLOR` is set. */
 export function dim(text: string): string {
-  return isWatched() && !Deno.noColor && text !== "" ? `\x1b[2m${text}\x1b[0m` : text;
+  return isStyled() && text !== "" ? `\x1b[2m${text}\x1b[0m` : text;
 }
 
 function writeAll(stream: { writeSync(bytes: Uint8Array): number }, text: string): void {

@@ -13,6 +13,7 @@ import { command, configToJson, configured, helpOf, memoryNotice, openStore } fr
 import { dryRun } from "./dry_run.ts";
 import { showLogs } from "./logging.ts";
 import { progressDisplay } from "./progress.ts";
+import { type RepeatedOptions, resumeCommand } from "./resume_command.ts";
 import { watchSignals } from "./stop.ts";
 import { summarise } from "./train_summary.ts";
 import { printResult, say } from "./terminal.ts";
@@ -49,7 +50,7 @@ export function trainCommand(): Command {
     await using store = await openStore(resolved, "empty");
     const choice = { policyVersion: options.policyVersion, resume: options.resume === true };
     if (options.dryRun) return await dryRun(resolved, store, choice, options.json === true);
-    const report = await runSession(resolved, store, choice);
+    const report = await runSession(resolved, store, choice, options);
     if (options.json) return printResult(JSON.stringify(report));
     summarise(report);
     printResult(report.version);
@@ -62,6 +63,7 @@ async function runSession(
   resolved: ResolvedConfig,
   store: RLCFPersistence,
   choice: { readonly policyVersion: string | undefined; readonly resume: boolean },
+  given: RepeatedOptions,
 ): Promise<TrainReport> {
   const { trainSession } = await import("../session/train_session.ts");
   const { config } = resolved;
@@ -83,10 +85,17 @@ async function runSession(
     const path = join(config.checkpoint.directory, report.checkpoint.path);
     return { ...report, checkpoint: { ...report.checkpoint, path } };
   } catch (thrown) {
-    throw withMemoryHint(thrown, memoryNotice(store, resolved));
+    throw withMemoryHint(withResumeHint(thrown, given), memoryNotice(store, resolved));
   } finally {
     display.clear();
   }
+}
+
+/** An interrupted session is taken up under its own settings: the hint has them all, ready to be typed. */
+function withResumeHint(thrown: unknown, given: RepeatedOptions): unknown {
+  if (!(thrown instanceof RlcfError) || thrown.code !== "interrupted") return thrown;
+  const hint = `The state is saved; to go on from there: ${resumeCommand(given)}`;
+  return new RlcfError(thrown.code, thrown.message, { hint, cause: thrown });
 }
 
 /** In a database in memory there is never feedback: the next step is then to name another one. */

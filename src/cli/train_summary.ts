@@ -3,9 +3,9 @@
  *
  * @module
  */
+import type { OutsideWindow } from "../episodes/window.ts";
 import type { ValueEstimate } from "../evaluate/policy_value.ts";
 import type { TrainReport } from "../session/report.ts";
-import type { TrainingWarning } from "../session/warnings.ts";
 import { duration } from "./progress.ts";
 import { type Cell, count, decimals, sayFacts, sayTable } from "./table.ts";
 import { bold, say } from "./terminal.ts";
@@ -16,10 +16,13 @@ export function summarise(report: TrainReport): void {
   say();
   sayFacts([
     ["version", `${version}, from ${report.parent_version ?? "fresh weights"}`],
-    ["feedback", `${count(episodes.available)} found; ${skippedText(episodes.skipped)}`],
+    ["feedback", feedbackText(`${count(episodes.available)} found`, episodes.skipped, episodes.outside_window)],
     ["episodes", `${count(episodes.trained)} trained, ${count(episodes.holdout)} held out`],
     ["training", `${metrics.objective}, ${count(report.updates)} optimizer steps`],
     ["backend", `${report.backend} (${report.device}), ${perSecond(throughput.train_episodes_per_s)}`],
+    ...report.fallbacks.map((one) =>
+      ["changed", `from ${one.from} to ${one.to} after ${count(one.at_episode)} episodes: ${one.reason}`] as const
+    ),
     ["time", duration(throughput.wall_s)],
     ["checkpoint", report.checkpoint.path],
   ]);
@@ -30,7 +33,7 @@ export function summarise(report: TrainReport): void {
 }
 
 /** What the holdout says: values with their intervals, and how the levels moved. */
-function sayEvaluation({ evaluation, version, metrics }: TrainReport): void {
+function sayEvaluation({ evaluation, version }: TrainReport): void {
   const { candidate, active, gate } = evaluation;
   const valueRow = (name: string, estimate: ValueEstimate | null): [string, Cell, Cell, Cell] => {
     const interval = estimate?.intervals[gate.method] ?? null;
@@ -56,13 +59,32 @@ function sayEvaluation({ evaluation, version, metrics }: TrainReport): void {
     const more = gate.decisive_users.length > 3 ? ` and ${gate.decisive_users.length - 3} more` : "";
     say(`note: the verdict would be another without any one of these users: ${names}${more}`);
   }
-  for (const { name, message } of metrics.warnings as readonly TrainingWarning[]) say(`warning: ${name}: ${message}`);
 }
 
 /** The reasons for which feedback was left out, e.g. `3 no_embedding, 1 unknown_expert left out`. */
 export function skippedText(skipped: TrainReport["episodes"]["skipped"]): string {
   const reasons = Object.entries(skipped).map(([reason, number]) => `${count(number)} ${reason}`);
   return reasons.length === 0 ? "none left out" : `${reasons.join(", ")} left out`;
+}
+
+/** What was found, what of it was left out, and what lies outside the window. */
+export function feedbackText(
+  found: string,
+  skipped: TrainReport["episodes"]["skipped"],
+  outside: OutsideWindow,
+): string {
+  return [found, skippedText(skipped), outsideText(outside)].filter((part) => part !== undefined).join("; ");
+}
+
+/** What the window leaves out, and how to reach it; undefined where it holds everything. */
+export function outsideText({ older, oldest, days_to_reach, newer }: OutsideWindow): string | undefined {
+  const parts = [
+    ...oldest === null
+      ? []
+      : [`${count(older)} older ones back to ${oldest.slice(0, 10)} (--lookback-days ${days_to_reach} reaches them)`],
+    ...newer === 0 ? [] : [`${count(newer)} dated in the future`],
+  ];
+  return parts.length === 0 ? undefined : `outside the window ${parts.join(", ")}`;
 }
 
 function perSecond(rate: number): string {

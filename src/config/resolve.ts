@@ -66,15 +66,11 @@ export function resolveConfig(inputs: ConfigInputs): ResolvedConfig {
     chosen.set(key, first ?? { value: setting.default, source: "default", place: "default" });
   }
   problems.throwIfAny();
-  agreeOnExperts(chosen, problems);
+  agree(chosen, problems, "gating_policy.num_experts", "gating_policy.experts");
+  agree(chosen, problems, "react_policy.num_actions", "react_policy.actions");
   problems.throwIfAny();
 
   return { config: nested(chosen), sources: sourcesOf(chosen), notices: content.notices };
-}
-
-/** The configuration when nothing is given. */
-export function defaultConfig(): Config {
-  return resolveConfig({}).config;
 }
 
 /** The values given for a setting, the one that holds first; those it does not take are noted as problems. */
@@ -100,21 +96,26 @@ function candidates(
   return [...flag, ...file.filter(({ value }) => value !== null), ...environment];
 }
 
-/** The number of experts follows their names where only these are given; else the two must agree. */
-function agreeOnExperts(chosen: Map<SettingKey, Given>, problems: Problems): void {
-  const [numberGiven, namesGiven] = [chosen.get("gating_policy.num_experts")!, chosen.get("gating_policy.experts")!];
+/** A number (of experts, of actions) follows their names where only these are given; else the two must agree. */
+function agree(
+  chosen: Map<SettingKey, Given>,
+  problems: Problems,
+  numberKey: "gating_policy.num_experts" | "react_policy.num_actions",
+  namesKey: "gating_policy.experts" | "react_policy.actions",
+): void {
+  const [numberGiven, namesGiven] = [chosen.get(numberKey)!, chosen.get(namesKey)!];
   const number = numberGiven.value as number;
   const names = namesGiven.value as readonly string[];
   if (number === names.length) return;
   if (numberGiven.source === "default") {
-    chosen.set("gating_policy.num_experts", { ...namesGiven, value: names.length });
+    chosen.set(numberKey, { ...namesGiven, value: names.length });
     return;
   }
-  const found = `gating_policy.num_experts: found ${number}, wanted ${names.length}`;
+  const found = `${numberKey}: found ${number}, wanted ${names.length}`;
   problems.add(numberGiven.place, () => {
     return namesGiven.source === "default"
-      ? `${found} (${names.join(", ")}), or the names of all ${number} in gating_policy.experts`
-      : `${found}, the number of names in gating_policy.experts (${namesGiven.place})`;
+      ? `${found} (${names.join(", ")}), or the names of all ${number} in ${namesKey}`
+      : `${found}, the number of names in ${namesKey} (${namesGiven.place})`;
   });
 }
 

@@ -50,7 +50,7 @@ const training = {
     min: 1,
     max: 10_000,
     unit: "passes",
-    help: "passes over the episodes; auto = enough for 900 optimizer steps, at least 3",
+    help: "passes over the episodes; auto = enough for 900 steps (linear: 3000), at least 3",
   }),
   seed: integer({ default: 0, min: 0, max: 4294967295, help: "same seed, data and backend: same policy" }),
   weight_decay: decimal({ default: 0.01, min: 0, max: 100, help: "decoupled weight decay of AdamW" }),
@@ -72,6 +72,10 @@ const training = {
   feedback_weighting: choice(["authority", "none"], {
     default: "authority",
     help: "authority = feedback counts by its author's authority",
+  }),
+  discount_contradictions: toggle({
+    default: true,
+    help: "users who contradict the others count less in training, never in evaluation",
   }),
   scoring: choice(["given", "merlt"], {
     default: "given",
@@ -105,6 +109,127 @@ const gating_policy = {
     min: 1e-6,
     max: 1e6,
     help: "embeddings are multiplied by it; auto = near sqrt(input_dim)",
+  }),
+} as const;
+
+const react_policy = {
+  state_dim: integer({
+    default: 1024,
+    min: 1,
+    max: 65536,
+    unit: "numbers",
+    flag: "--react-state-dim",
+    help: "length of the states that the agent logs",
+  }),
+  num_actions: integer({
+    default: 7,
+    min: 2,
+    max: 1024,
+    unit: "actions",
+    flag: "--react-num-actions",
+    help: "how many actions there are; must agree with their names below",
+  }),
+  hidden_dim: layerWidth({
+    default: 256,
+    max: 16384,
+    unit: "units",
+    flag: "--react-hidden-dim",
+    help: "width of actor's and critic's hidden layers; 0 = linear",
+  }),
+  gamma: decimal({
+    default: 0.99,
+    min: 0,
+    max: 1,
+    flag: "--react-gamma",
+    help: "discount of a reward one step later",
+  }),
+  gae_lambda: decimal({
+    default: 0.95,
+    min: 0,
+    max: 1,
+    flag: "--react-gae-lambda",
+    help: "0 = advantages trust the critic, 1 = the rewards alone",
+  }),
+  clip_ratio: decimal({
+    default: 0.2,
+    above: 0,
+    max: 1e6,
+    flag: "--react-clip-ratio",
+    help: "how far a probability may move in an update, as a share of the logged one",
+  }),
+  num_epochs: integer({
+    default: 4,
+    min: 1,
+    max: 10_000,
+    unit: "passes",
+    flag: "--react-num-epochs",
+    help: "passes over the steps in an update",
+  }),
+  step_penalty: decimal({
+    default: -0.05,
+    min: -1e6,
+    max: 1e6,
+    flag: "--react-step-penalty",
+    help: "added to the reward of every step but an episode's last",
+  }),
+  actions: textList({
+    default: [
+      "search_knowledge_graph",
+      "read_article",
+      "get_related_articles",
+      "search_precedents",
+      "extract_principle",
+      "final_answer",
+      "stop_and_summarize",
+    ],
+    min: 2,
+    max: 1024,
+    flag: "--react-actions",
+    help: "the actions' names, in the order of the network's outputs",
+  }),
+  input_scale: decimalOrAuto({
+    default: "auto",
+    min: 1e-6,
+    max: 1e6,
+    flag: "--react-input-scale",
+    help: "states are multiplied by it; auto = near sqrt(state_dim)",
+  }),
+  learning_rate: decimal({
+    default: 3e-4,
+    above: 0,
+    max: 1,
+    flag: "--react-learning-rate",
+    help: "step size of Adam for actor and critic",
+  }),
+  minibatch_size: integerOrAuto({
+    default: "auto",
+    min: 1,
+    max: 1_000_000,
+    unit: "steps",
+    flag: "--react-minibatch-size",
+    help: "steps of episodes in one optimizer step; auto = all",
+  }),
+  value_coef: decimal({
+    default: 0.5,
+    above: 0,
+    max: 1e6,
+    flag: "--react-value-coef",
+    help: "weight of the critic's loss beside the actor's",
+  }),
+  max_grad_norm: decimal({
+    default: 0.5,
+    min: 0,
+    max: 1e6,
+    flag: "--react-max-grad-norm",
+    help: "longest gradient of actor and critic together (L2 norm); 0 = no limit",
+  }),
+  target_kl: decimal({
+    default: 0.01,
+    min: 0,
+    max: 1e6,
+    unit: "nats",
+    flag: "--react-target-kl",
+    help: "no further pass once the policy has moved so far; 0 = no limit",
   }),
 } as const;
 
@@ -184,20 +309,19 @@ const logging = {
 } as const;
 
 /** The sections and their settings, in the order of the file; names as in the file. */
-export const schema = { training, gating_policy, checkpoint, database, evaluation, compute, logging } as const;
+export const schema = {
+  training,
+  gating_policy,
+  react_policy,
+  checkpoint,
+  database,
+  evaluation,
+  compute,
+  logging,
+} as const;
 
 /** Sections of the original's file that may be there and that nothing here reads, with the keys they may have. */
 export const unusedSections: Readonly<Record<string, readonly string[]>> = {
-  react_policy: [
-    "state_dim",
-    "num_actions",
-    "hidden_dim",
-    "gamma",
-    "gae_lambda",
-    "clip_ratio",
-    "num_epochs",
-    "step_penalty",
-  ],
   curriculum: ["enabled", "initial_difficulty", "target_difficulty", "progression_rate"],
 };
 

@@ -53,6 +53,9 @@ export function readConfigText(text: string, path: string, problems: Problems): 
   return new FileReader(text, path, problems).read();
 }
 
+/** What V8 says where nesting has used up the stack; the parser takes it for a flaw of the text. */
+const TOO_DEEP = /call stack|stack overflow/i;
+
 class FileReader {
   readonly #text: string;
   readonly #path: string;
@@ -82,7 +85,11 @@ class FileReader {
     // Keys are checked for duplicates in #entries: here the time would grow with the square of their number.
     const document = parseDocument(this.#text, { lineCounter: this.#lines, prettyErrors: false, uniqueKeys: false });
     const flaws = [...document.errors, ...document.warnings];
-    for (const flaw of flaws) this.#problems.add(this.#placeOf(flaw.pos[0]), () => flawOf(flaw));
+    // Where the parser's stack ended, hundreds of flaws follow from the first one.
+    const tooDeep = flaws.find(({ message }) => TOO_DEEP.test(message));
+    for (const flaw of tooDeep === undefined ? flaws : [tooDeep]) {
+      this.#problems.add(this.#placeOf(flaw.pos[0]), () => flawOf(flaw));
+    }
     return flaws.length > 0 ? null : document.contents;
   }
 
@@ -191,6 +198,7 @@ function quoted(name: string): string {
 
 function flawOf({ code, message }: { readonly code: string; readonly message: string }): string {
   if (code === "MULTIPLE_DOCS") return "found a second document, wanted one";
+  if (TOO_DEEP.test(message)) return "found hundreds of levels of nesting, wanted two";
   return `not valid YAML: ${maskedUrl(message).replaceAll(/\s+/g, " ").slice(0, 200)}`;
 }
 

@@ -5,6 +5,7 @@
  * @module
  */
 import { RlcfError } from "../base/errors.ts";
+import { isFiniteVector } from "../base/finite.ts";
 import { LOSS_HEADS } from "../loss/heads.ts";
 import type { NetworkShape, StepMetrics, TrainingSegment, TrainingState } from "./engine.ts";
 import { checkState } from "./network.ts";
@@ -16,6 +17,7 @@ import { checkState } from "./network.ts";
  * @param doing what the caller was about to do, e.g. `cannot upload inputs`
  */
 export function checkFinite(valuesNK: Float32Array, width: number, doing: string): void {
+  if (isFiniteVector(valuesNK)) return;
   for (let i = 0; i < valuesNK.length; i++) {
     if (Number.isFinite(valuesNK[i])) continue;
     const place = `row ${Math.floor(i / width)}, column ${i % width}`;
@@ -56,12 +58,15 @@ export function checkSegment(segment: TrainingSegment, shape: NetworkShape, uplo
   const wrong = (what: string, found: unknown, wanted: string): never => {
     throw new RlcfError("usage", `cannot train: ${what} is ${found}, wanted ${wanted}`);
   };
-  const { head, rows, coefficients, targets, sampleWeights, batchSize, entropyCoef, optimizer } = segment;
+  const { head, rows, coefficients, targets, sampleWeights, batchSize, entropyCoef, clipRatio, optimizer } = segment;
   if (!Object.hasOwn(LOSS_HEADS, head)) wrong("the loss head", head, `one of ${Object.keys(LOSS_HEADS).join(", ")}`);
   if (!Number.isInteger(batchSize) || batchSize < 1) wrong("batchSize", batchSize, "an integer >= 1");
   if (!Number.isFinite(entropyCoef)) wrong("entropyCoef", entropyCoef, "a finite number");
-  for (const name of ["learningRate", "weightDecay", "clipGradNorm"] as const) {
-    const value = optimizer[name];
+  if (clipRatio !== undefined && !(Number.isFinite(clipRatio) && clipRatio > 0)) {
+    wrong("clipRatio", clipRatio, "a finite number > 0");
+  }
+  for (const name of optimizer === null ? [] : ["learningRate", "weightDecay", "clipGradNorm"] as const) {
+    const value = optimizer![name];
     if (!Number.isFinite(value) || value < 0) wrong(name, value, "a finite number >= 0");
   }
   const lengths = [
@@ -73,8 +78,28 @@ export function checkSegment(segment: TrainingSegment, shape: NetworkShape, uplo
     if (column.length !== wanted) wrong(`the length of ${name}`, column.length, `${wanted} for ${rows.length} rows`);
     checkFinite(column, name === "coefficients" ? shape.outputs : 1, `cannot train: ${name}`);
   }
+  if (head === "ppo_actor") checkActions(coefficients, shape.outputs);
   const stray = rows.find((row) => row >= uploadedRows);
   if (stray !== undefined) wrong("a row", stray, `a row below ${uploadedRows}, the number of uploaded inputs`);
+}
+
+/** Throws unless each row [E] holds one number: 1 over the probability of the action that was taken, at least 1. */
+function checkActions(coefficientsME: Float32Array, outputs: number): void {
+  for (let start = 0; start < coefficientsME.length; start += outputs) {
+    let [taken, inverse] = [0, 0];
+    for (let k = start; k < start + outputs; k++) {
+      if (coefficientsME[k] === 0) continue;
+      taken++;
+      inverse = coefficientsME[k]!;
+    }
+    if (taken === 1 && inverse >= 1) continue;
+    const found = taken === 1 ? `${inverse}` : `${taken} entries other than 0`;
+    throw new RlcfError(
+      "usage",
+      `cannot train: coefficients: found ${found} in row ${start / outputs}, wanted one entry, ` +
+        "1 over the probability of the action taken",
+    );
+  }
 }
 
 /**

@@ -6,6 +6,7 @@
 import { RlcfError } from "../base/errors.ts";
 import type { BackendName, NetworkShape, PolicyEngine } from "./engine.ts";
 import { CPU_DEVICES, findGpuAdapter } from "./devices.ts";
+import { FallbackEngine } from "./fallback.ts";
 import { checkShape } from "./network.ts";
 
 /** What the user can ask for: a backend, or the best one here. */
@@ -57,6 +58,9 @@ const ENGINES: readonly EngineEntry[] = [
   { name: "cpu", probe: probeCpu(CPU_DEVICES.cpu), create: (shape) => createTfjs(shape, "cpu") },
 ];
 
+/** The names of every backend of this build, usable here or not, the one that `auto` likes best first. */
+export const BACKENDS: readonly BackendName[] = ENGINES.map(({ name }) => name);
+
 /** Every backend of this build, the one that `auto` likes best first, and whether it can be used here. */
 export function listBackends(): Promise<BackendStatus[]> {
   return statusOf(ENGINES);
@@ -83,6 +87,24 @@ export async function createEngine(
   checkShape(shape);
   const { backend = "auto" } = options;
   return backend === "auto" ? await createBest(shape, engines) : await createNamed(shape, backend, engines);
+}
+
+/**
+ * The same, but a GPU that fails in the middle of the work is replaced by the fastest engine on the CPU, which goes on
+ * from the last known state. That holds for a backend that was asked for by name as well, once it has started: the work
+ * is worth more than the choice.
+ *
+ * @throws {RlcfError} as {@link createEngine} does
+ */
+export async function createLastingEngine(
+  shape: NetworkShape,
+  options: { readonly backend?: BackendChoice } = {},
+  engines: readonly EngineEntry[] = ENGINES,
+): Promise<ChosenEngine> {
+  const { engine, reason } = await createEngine(shape, options, engines);
+  if (engine.backend !== "webgpu") return { engine, reason };
+  const others = engines.filter(({ name }) => name !== "webgpu");
+  return { engine: new FallbackEngine(engine, async () => (await createBest(shape, others)).engine), reason };
 }
 
 async function createNamed(

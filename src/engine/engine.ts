@@ -66,9 +66,9 @@ export interface TrainingSegment {
   readonly head: LossHeadName;
   /** [M] rows of the uploaded inputs, in visiting order. */
   readonly rows: Uint32Array;
-  /** [M, E] the head's coefficients: gains, soft targets, or the mixture of a regression. */
+  /** [M, E] the head's coefficients: gains, soft targets, the mixture of a regression, or PPO's actions. */
   readonly coefficients: Float32Array;
-  /** [M] the head's scalar targets (only masked_regression reads them). */
+  /** [M] the head's scalar targets (only masked_regression and ppo_actor read them). */
   readonly targets: Float32Array;
   /** [M] weight of each row in the mean loss. */
   readonly sampleWeights: Float32Array;
@@ -76,8 +76,13 @@ export interface TrainingSegment {
   readonly batchSize: number;
   /** Factor of the entropy bonus (policy heads only). */
   readonly entropyCoef: number;
-  /** The same for every step of the segment. */
-  readonly optimizer: OptimizerSettings;
+  /** Clip range of ppo_actor, above 0; 0.2 by default. Other heads do not read it. */
+  readonly clipRatio?: number | undefined;
+  /**
+   * The same for every step of the segment. Null only measures: no parameter, moment or step count changes. That is how
+   * a trainer of several networks learns all their gradients' norms before it clips them together.
+   */
+  readonly optimizer: OptimizerSettings | null;
 }
 
 /** What the steps of a segment measured, one entry per step, each before the step's update. */
@@ -88,6 +93,10 @@ export interface StepMetrics {
   readonly entropy: Float32Array;
   /** [steps] global l2 norm of the gradient before clipping. */
   readonly gradNorm: Float32Array;
+  /** [steps] mean estimate of KL(logged policy, policy) in nats; 0 for heads other than ppo_actor. */
+  readonly kl: Float32Array;
+  /** [steps] share of the rows outside the clip range; 0 for heads other than ppo_actor. */
+  readonly clipFraction: Float32Array;
 }
 
 /** One network on one device. Not safe for concurrent calls: await each before the next. */

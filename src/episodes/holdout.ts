@@ -19,7 +19,11 @@ export interface HoldoutSplit {
  * @param minHoldout episodes held out at least, as long as they are no more than half; the queries next in the order
  * of their hash are added
  */
-export function splitHoldout(episodes: EpisodeSet, ratio: number, minHoldout: number): HoldoutSplit {
+export function splitHoldout(
+  episodes: Pick<EpisodeSet, "queryIds" | "size">,
+  ratio: number,
+  minHoldout: number,
+): HoldoutSplit {
   const hashes = Float64Array.from(episodes.queryIds, hashToUnit);
   const byHash = Uint32Array.from(hashes.keys()).sort((a, b) => hashes[a]! - hashes[b]! || a - b);
   const wanted = ratio === 0 ? 0 : minHoldout;

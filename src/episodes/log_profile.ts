@@ -17,7 +17,7 @@ export interface LogProfile {
   readonly log: "sampled" | "deterministic" | "soft" | "mixed" | "none";
   /** How many there are. */
   readonly traces: number;
-  /** Share of the traces that training could use, as far as counts can tell. */
+  /** Share of the traces that training could use once they have feedback. */
   readonly usable_share: number;
   /** Traces that it could not use, by reason. */
   readonly skipped: Readonly<Partial<Record<SkipReason, number>>>;
@@ -62,7 +62,7 @@ function profileOf(
       kinds.add("soft");
       continue;
     }
-    drawn[group.expertType!]! += group.traces;
+    drawn[group.experts[0]!]! += group.traces;
     draws += group.traces;
     certain += group.certain;
     minLogProb = Math.min(minLogProb, group.minLogProb ?? 0);
@@ -88,10 +88,14 @@ function profileOf(
   };
 }
 
-/** Why training could not use the group's traces; it finds a few reasons more where it reads the traces themselves. */
+/**
+ * Why training could not use the group's traces: its own rules, in its own order. Only the numbers of an embedding are
+ * out of sight here, and they are finite unless the database was changed by somebody else.
+ */
 function reasonOf(group: LogGroup, inputDim: number, experts: readonly string[]): SkipReason | undefined {
   if (group.logKind === "none") return "no_gating_action";
   if (group.embeddingLength === null) return "no_embedding";
   if (group.embeddingLength !== inputDim) return "wrong_dimension";
-  return group.logKind === "sampled" && !experts.includes(group.expertType ?? "") ? "unknown_expert" : undefined;
+  if (!group.experts.every((expert) => experts.includes(expert))) return "unknown_expert";
+  return group.weightless ? group.logKind === "soft" ? "zero_weights" : "zero_propensity" : undefined;
 }

@@ -126,7 +126,9 @@ export class MultilevelFeedback {
     if (score === undefined) {
       throw new RlcfError(
         "usage",
-        `cannot score the feedback on query ${this.queryId}: found no number on any level, wanted at least one`,
+        `cannot score the feedback on query ${
+          JSON.stringify(this.queryId)
+        }: found no number on any level, wanted at least one`,
       );
     }
     return score;

@@ -8,7 +8,7 @@
  */
 
 /** Names of the loss heads. */
-export type LossHeadName = "policy_gain" | "soft_target" | "masked_regression";
+export type LossHeadName = "policy_gain" | "soft_target" | "masked_regression" | "ppo_actor";
 
 /** Any array of floats: Float32Array in the engines, Float64Array in the tests' reference. */
 export type Floats = Float32Array | Float64Array;
@@ -21,13 +21,18 @@ export interface HeadBatch {
   readonly outputs: number;
   /** [B, E] what each output is worth; the head says how. */
   readonly coefficientsBE: Floats;
-  /** [B] scalar target of each row (masked_regression). */
+  /** [B] scalar of each row: the target of masked_regression, the advantage of ppo_actor. */
   readonly targetsB: Floats;
   /** [B] weight of each row in the mean. */
   readonly sampleWeightsB: Floats;
   /** Factor of the entropy bonus (policy heads). */
   readonly entropyCoef: number;
+  /** How far a probability may move, as a share of the logged one (ppo_actor); {@link CLIP_RATIO} by default. */
+  readonly clipRatio?: number | undefined;
 }
+
+/** The clip range of ppo_actor where none is given: the one that Schulman et al. (2017) found best. */
+export const CLIP_RATIO = 0.2;
 
 /** What a head measured on a batch. */
 export interface HeadValue {
@@ -35,6 +40,10 @@ export interface HeadValue {
   readonly loss: number;
   /** Mean entropy of softmax(outputs) in nats; 0 for heads that are not policies. */
   readonly entropy: number;
+  /** Mean estimate of KL(logged policy, pi) in nats (ppo_actor); 0 for other heads. */
+  readonly kl: number;
+  /** Share of the rows whose probability has left the clip range (ppo_actor); 0 for other heads. */
+  readonly clipFraction: number;
 }
 
 /** A loss: reads outputs [B, E] and a batch, writes d loss / d outputs [B, E]. */
@@ -86,7 +95,34 @@ export const maskedRegression: LossHead = (outputsBE, batch, gradientBE) => {
     loss += scale * error * error;
     for (let k = b * outputs; k < (b + 1) * outputs; k++) gradientBE[k] = 2 * scale * error * coefficientsBE[k]!;
   }
-  return { loss, entropy: 0 };
+  return { loss, entropy: 0, kl: 0, clipFraction: 0 };
+};
+
+/**
+ * `-mean_i w_i min(rho_i A_i, clamp(rho_i, 1 - eps, 1 + eps) A_i) - c mean_i H(pi(x_i))`, PPO's clipped surrogate
+ * (Schulman et al., 2017, eq. 7), with `rho = pi_a / mu_a` the new probability of the logged action over the logged one.
+ *
+ * The coefficients are one-hot: `1 / mu_a` at the action, so that `rho = sum_e pi_e c_e`; the targets are the advantages A.
+ * Also measures `mean_i (rho_i - 1) - ln rho_i`, an unbiased estimate of KL(mu, pi) that is never negative (Schulman, 2020,
+ * "Approximating KL divergence", k3), and the share of rows with `|rho - 1| > eps`.
+ */
+export const ppoActor: LossHead = (outputsBE, batch, gradientBE) => {
+  const { size, targetsB, clipRatio = CLIP_RATIO } = batch;
+  let [divergence, clipped] = [0, 0];
+  const value = policyHead(outputsBE, batch, gradientBE, (piE, logPiE, inverseE, scale, gradientE, b) => {
+    let logRatio = 0;
+    for (let e = 0; e < piE.length; e++) if (inverseE[e] !== 0) logRatio = logPiE[e]! + Math.log(inverseE[e]!);
+    const ratio = Math.exp(logRatio);
+    const advantage = targetsB[b]!;
+    const bounded = Math.min(Math.max(ratio, 1 - clipRatio), 1 + clipRatio);
+    // Where the bound holds the smaller value, the loss no longer depends on the policy.
+    const gain = ratio * advantage <= bounded * advantage ? ratio * advantage : 0;
+    for (let e = 0; e < piE.length; e++) gradientE[e] = scale * gain * (piE[e]! - (inverseE[e] !== 0 ? 1 : 0));
+    divergence += ratio - 1 - logRatio;
+    if (Math.abs(ratio - 1) > clipRatio) clipped++;
+    return -scale * Math.min(ratio * advantage, bounded * advantage);
+  });
+  return { ...value, kl: divergence / size, clipFraction: clipped / size };
 };
 
 /** The heads by name. */
@@ -94,6 +130,7 @@ export const LOSS_HEADS: Readonly<Record<LossHeadName, LossHead>> = {
   policy_gain: policyGain,
   soft_target: softTarget,
   masked_regression: maskedRegression,
+  ppo_actor: ppoActor,
 };
 
 /** One row's policy loss: writes its gradient at the logits and returns its part of the mean. */
@@ -103,6 +140,7 @@ type PolicyRow = (
   coefficientsE: Floats,
   scale: number,
   gradientE: Float64Array,
+  b: number,
 ) => number;
 
 /** What the policy heads share: the softmax of each row, and the entropy bonus with its gradient. */
@@ -123,6 +161,7 @@ function policyHead(logitsBE: Floats, batch: HeadBatch, gradientBE: Floats, row:
       coefficientsBE.subarray(start, start + outputs),
       sampleWeightsB[b]! / size,
       gradientE,
+      b,
     );
     let entropy = 0;
     for (let e = 0; e < outputs; e++) entropy -= piE[e]! * logPiE[e]!;
@@ -133,7 +172,7 @@ function policyHead(logitsBE: Floats, batch: HeadBatch, gradientBE: Floats, row:
     }
   }
   const entropy = entropySum / size;
-  return { loss: loss - entropyCoef * entropy, entropy };
+  return { loss: loss - entropyCoef * entropy, entropy, kl: 0, clipFraction: 0 };
 }
 
 /** softmax and log softmax of one row, written to pi and logPi; the largest logit is subtracted first. */

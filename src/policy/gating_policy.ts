@@ -5,8 +5,9 @@
  */
 import { RlcfError } from "../base/errors.ts";
 import { Random } from "../base/random.ts";
-import { createEngine } from "../engine/create.ts";
+import { createLastingEngine, type EngineEntry } from "../engine/create.ts";
 import type { BackendName, NetworkShape, PolicyEngine } from "../engine/engine.ts";
+import { type EngineFallback, FallbackEngine } from "../engine/fallback.ts";
 import { defaultInputScale, initialState } from "../engine/network.ts";
 import { logSoftmax } from "../loss/heads.ts";
 import { exportStateDict, importStateDict, type StateDict } from "./state_dict.ts";
@@ -30,6 +31,8 @@ export interface GatingPolicyOptions {
   readonly backend?: BackendName | "auto" | undefined;
   /** Factor on the inputs; by default the power of two nearest to sqrt(inputDim), for unit-length embeddings. */
   readonly inputScale?: number | undefined;
+  /** Engines to choose from, the best first; those of this build by default. */
+  readonly engines?: readonly EngineEntry[] | undefined;
 }
 
 /** Routing of n queries over the experts. */
@@ -90,7 +93,11 @@ export class GatingPolicy implements AsyncDisposable {
       inputScale: options.inputScale ?? defaultInputScale(inputDim),
     };
     const state = initialState(shape, options.seed ?? 0);
-    const { engine, reason } = await createEngine(shape, { backend: options.backend ?? "auto" });
+    const { engine, reason } = await createLastingEngine(
+      shape,
+      { backend: options.backend ?? "auto" },
+      options.engines,
+    );
     await engine.load(state);
     return new GatingPolicy(experts, engine, reason);
   }
@@ -98,6 +105,11 @@ export class GatingPolicy implements AsyncDisposable {
   /** Number of experts. */
   get numExperts(): number {
     return this.experts.length;
+  }
+
+  /** The changes of backend that failures of a GPU have forced: none or one. The work went on from the last known state. */
+  get fallbacks(): readonly EngineFallback[] {
+    return this.engine instanceof FallbackEngine ? this.engine.fallbacks : [];
   }
 
   /** The network's sizes. */

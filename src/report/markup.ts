@@ -46,10 +46,13 @@ const ENTITIES: Readonly<Record<string, string>> = {
   "'": "&#39;",
 };
 
-/** A text for the content of an element or a quoted attribute; control characters, which HTML forbids, are replaced. */
+/**
+ * A text for the content of an element or a quoted attribute. Control characters, which HTML forbids, are replaced, and
+ * so are those that turn the direction of what follows (UAX 9): a name could otherwise reverse the number beside it.
+ */
 export function escapeText(text: string): string {
   // deno-lint-ignore no-control-regex
-  return text.toWellFormed().replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/g, "\ufffd").replace(
+  return text.toWellFormed().replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/g, "\ufffd").replace(
     /[&<>"']/g,
     (c) => ENTITIES[c]!,
   );

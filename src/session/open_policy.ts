@@ -4,7 +4,9 @@
  * @module
  */
 import { messageOf, RlcfError } from "../base/errors.ts";
+import { DISK, type Disk } from "../checkpoint/files.ts";
 import { loadCheckpoint } from "../checkpoint/load.ts";
+import type { EngineEntry } from "../engine/create.ts";
 import type { BackendName } from "../engine/engine.ts";
 import { GatingPolicy } from "../policy/gating_policy.ts";
 import type { PolicyCheckpoint, RLCFPersistence } from "../store/persistence.ts";
@@ -19,11 +21,15 @@ export interface StoredPolicy {
 }
 
 /** Reads the checkpoint of a row and verifies its hashes. */
-export async function readStoredPolicy(checkpoint: PolicyCheckpoint, root: string): Promise<StoredPolicy> {
+export async function readStoredPolicy(
+  checkpoint: PolicyCheckpoint,
+  root: string,
+  disk: Disk = DISK,
+): Promise<StoredPolicy> {
   if (checkpoint.stateDictPath === null) {
     throw new RlcfError("checkpoint", `Policy checkpoint not found: ${checkpoint.version} has no files on record`);
   }
-  const loaded = await loadCheckpoint(root, checkpoint.stateDictPath, checkpoint.manifestSha256 ?? undefined);
+  const loaded = await loadCheckpoint(root, checkpoint.stateDictPath, checkpoint.manifestSha256 ?? undefined, disk);
   return { checkpoint, saved: unpackPolicy(loaded) };
 }
 
@@ -56,10 +62,18 @@ export async function findStoredPolicy(
   return await readStoredPolicy(checkpoint, root);
 }
 
-/** A policy with the stored weights and moments, on the backend asked for. */
-export async function openPolicy(saved: SavedPolicy, backend: BackendName | "auto"): Promise<GatingPolicy> {
-  const { inputDim, hiddenDim, inputScale } = saved.shape;
-  const policy = await GatingPolicy.create({ inputDim, hiddenDim, inputScale, experts: saved.experts, backend });
+/**
+ * A policy with the stored weights and moments, on the backend asked for.
+ *
+ * @param engines the engines to choose from, best first; those of this build by default
+ */
+export async function openPolicy(
+  saved: SavedPolicy,
+  backend: BackendName | "auto",
+  engines?: readonly EngineEntry[],
+): Promise<GatingPolicy> {
+  const { experts, shape: { inputDim, hiddenDim, inputScale } } = saved;
+  const policy = await GatingPolicy.create({ inputDim, hiddenDim, inputScale, experts, backend, engines });
   try {
     await policy.engine.load(saved.state);
     return policy;

@@ -8,8 +8,10 @@ import { RlcfError } from "../base/errors.ts";
 import { periodicVersion } from "../checkpoint/version.ts";
 import type { Config } from "../config/schema.ts";
 import { episodesDigest } from "../episodes/digest.ts";
+import type { Contradiction } from "../train/contradictions.ts";
 import type { SingleStepTrainer } from "../train/single_step_trainer.ts";
 import { epochsFor, type RunCursor, TrainingRun } from "../train/training_run.ts";
+import { fallbackReports } from "./fallbacks.ts";
 import type { TrainProgress } from "./report.ts";
 import { runToJson } from "./resume.ts";
 import type { TrainingLog } from "./training_log.ts";
@@ -24,7 +26,11 @@ const PORTION_MS = 400;
 export interface Trained {
   readonly metrics: JsonObject;
   readonly visited: number;
+  /** Of these, the ones visited before the passes began: those of the run that was taken up. */
+  readonly visitedBefore: number;
   readonly updates: number;
+  /** Users who counted less than their authority says. */
+  readonly contradictions: readonly Contradiction[];
   /** The ridge of the reward model that was learned from; undefined where the objective needs none. */
   readonly ridge: number | undefined;
   readonly episodesPerSecond: number;
@@ -45,7 +51,10 @@ export async function trainPasses(parts: {
 }): Promise<Trained> {
   const { context, config, trainingLog, trainer, version, cursor, signal, onProgress } = parts;
   const { batchSize, seed } = config.training;
-  const epochs = epochsFor(config.training.epochs, trainingLog.split.training.length, batchSize);
+  const epochs = epochsFor(config.training.epochs, trainingLog.split.training.length, {
+    batchSize,
+    hiddenDim: config.gatingPolicy.hiddenDim,
+  });
   const { objective } = trainingLog.objective;
   const digest = episodesDigest(trainingLog.episodes);
   const run = await TrainingRun.start({
@@ -56,6 +65,7 @@ export async function trainPasses(parts: {
     epochs,
     batchSize,
     seed,
+    discountContradictions: config.training.discountContradictions,
     cursor,
   });
 
@@ -64,13 +74,18 @@ export async function trainPasses(parts: {
   const pace = new Pace(batchSize);
   const updatesBefore = trainer.getStats().numUpdates;
   const curve = new LearningCurve({ rows: trainingLog.split.training.length, batchSize, epochs, cursor });
+  const visitedBefore = run.visited;
   let latest: JsonObject = {};
   await using saver = new PeriodicSaver(context, config.checkpoint.keepLastN, run.visited);
   const save = async (): Promise<void> => {
     await saver.save({
       version: periodicVersion(version, run.visited),
       snapshot: await snapshotOf(trainer),
-      metrics: { ...latest, ...trainerMetrics(trainer) },
+      metrics: {
+        ...latest,
+        ...trainerMetrics(trainer),
+        fallbacks: fallbackReports(trainer.policy, visitedBefore),
+      },
       episodes: run.visited,
       run: runToJson({ cursor: run.cursor, window: trainingLog.window, version, digest }),
     });
@@ -114,8 +129,21 @@ export async function trainPasses(parts: {
   }
   await saver.settle();
   return {
-    metrics: { objective, epochs, ...latest, ...trainerMetrics(trainer), curve: curve.toJSON() },
+    metrics: {
+      objective,
+      epochs,
+      ...latest,
+      ...trainerMetrics(trainer),
+      contradicting_users: run.contradictions.map(({ userId, episodes, factor }) => ({
+        user_id: userId,
+        episodes,
+        factor,
+      })),
+      curve: curve.toJSON(),
+    },
+    contradictions: run.contradictions,
     visited: run.visited,
+    visitedBefore,
     updates: trainer.getStats().numUpdates - updatesBefore,
     ridge: run.ridge,
     episodesPerSecond: pace.episodesPerSecond,

@@ -5,15 +5,24 @@
  */
 import { type NewVersion, publishVersion, removeExpired, type SessionContext } from "./versions.ts";
 
+/** Versions that may wait at most: each is a copy of the whole training state. */
+const MOST_WAITING = 5;
+
 /**
- * Publishes one version at a time in the background: a snapshot is written while the next steps run, and a save that
- * comes before the last one is on the disk waits for it, so that none is left out and memory holds two at most.
+ * Publishes versions in the background, one after another, in their order.
+ *
+ * Training is faster than a disk that has to confirm every file. So versions wait in memory, and where more are waiting
+ * than would be kept, the oldest of them is never written: the moment the others were published it would be removed.
+ * What is there in the end is the same, the newest `keepLastN`; every version that was published is complete.
  */
 export class PeriodicSaver implements AsyncDisposable {
   readonly #context: SessionContext;
   readonly #keepLastN: number;
+  readonly #waiting: NewVersion[] = [];
   #savedEpisodes: number;
-  #pending: Promise<void> = Promise.resolve();
+  /** Set while something is being written; never rejects. */
+  #writing: Promise<void> | undefined;
+  #failure: { readonly thrown: unknown } | undefined;
 
   /** @param savedEpisodes episodes that are saved already, so that the same state is not saved twice */
   constructor(context: SessionContext, keepLastN: number, savedEpisodes: number) {
@@ -22,28 +31,58 @@ export class PeriodicSaver implements AsyncDisposable {
     this.#savedEpisodes = savedEpisodes;
   }
 
-  /** Begins to publish a version, once the one before it is published. Throws what went wrong with that one. */
+  /** Takes a version to be published, and its snapshot for good. Throws what went wrong with one before it. */
   async save(version: NewVersion): Promise<void> {
     if (version.episodes === this.#savedEpisodes) return;
-    await this.settle();
+    // All of them will be kept, and memory is full of them.
+    while (this.#waiting.length >= MOST_WAITING && this.#keepLastN > MOST_WAITING) await this.#oneWritten();
+    this.#throwFailure();
     this.#savedEpisodes = version.episodes;
-    this.#pending = this.#publish(version);
-    // Whoever settles next hears of a failure; until then nobody listens, which must not end the process.
-    this.#pending.catch(() => {});
+    if (this.#waiting.length >= Math.max(1, Math.min(this.#keepLastN, MOST_WAITING))) release(this.#waiting.shift()!);
+    this.#waiting.push(version);
+    this.#writing ??= this.#writeNext();
   }
 
   /** Waits until everything is published. Throws what went wrong. */
   async settle(): Promise<void> {
-    await this.#pending;
+    while (this.#writing !== undefined) await this.#writing;
+    this.#throwFailure();
   }
 
   /** Waits for the version being written, whatever becomes of it: nothing may go on behind a session that has ended. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#pending.catch(() => {});
+    this.#waiting.length = 0;
+    while (this.#writing !== undefined) await this.#writing;
   }
 
-  async #publish(version: NewVersion): Promise<void> {
-    await publishVersion(this.#context, version);
-    await removeExpired(this.#context, this.#keepLastN);
+  async #oneWritten(): Promise<void> {
+    await this.#writing;
+    this.#throwFailure();
+  }
+
+  /** Whoever saves or settles next hears of a failure; nothing more is written after one. */
+  #throwFailure(): void {
+    if (this.#failure !== undefined) throw this.#failure.thrown;
+  }
+
+  /** Publishes the version that has waited longest, and begins with the next when it is done. */
+  async #writeNext(): Promise<void> {
+    const version = this.#waiting.shift()!;
+    try {
+      await publishVersion(this.#context, version);
+      await removeExpired(this.#context, this.#keepLastN);
+    } catch (thrown) {
+      this.#failure = { thrown };
+      this.#waiting.length = 0;
+    }
+    release(version);
+    this.#writing = this.#waiting.length > 0 ? this.#writeNext() : undefined;
+  }
+}
+
+/** Lets go of a snapshot's memory: copies come faster than the collector looks for what nobody needs any more. */
+function release({ snapshot: { state } }: NewVersion): void {
+  for (const { buffer } of [state.parameters, state.firstMoments, state.secondMoments]) {
+    if (buffer instanceof ArrayBuffer && !buffer.detached) buffer.transfer(0);
   }
 }

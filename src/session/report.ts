@@ -5,8 +5,10 @@
  */
 import type { JsonObject } from "../base/check.ts";
 import type { SkipCounts } from "../episodes/episode_set.ts";
+import type { OutsideWindow } from "../episodes/window.ts";
 import type { GateReport } from "../evaluate/gate.ts";
 import type { ValueEstimate } from "../evaluate/policy_value.ts";
+import type { FallbackReport } from "./fallbacks.ts";
 
 /** What the holdout says about the new policy. */
 export interface EvaluationReport {
@@ -33,8 +35,11 @@ export interface TrainReport {
   /** One plain sentence. */
   readonly activation_reason: string;
   readonly session_id: string;
+  /** The backend at the end; `fallbacks` says whether it was another one before. */
   readonly backend: string;
   readonly device: string;
+  /** Changes of backend that a failing GPU forced; empty in the usual case. */
+  readonly fallbacks: readonly FallbackReport[];
   readonly checkpoint: { readonly path: string; readonly sha256: string };
   readonly episodes: {
     /** Feedback rows in the window, usable or not. */
@@ -45,6 +50,8 @@ export interface TrainReport {
     readonly holdout: number;
     /** Feedback rows left out, by reason. */
     readonly skipped: SkipCounts;
+    /** Feedback rows that the window left out by their date. */
+    readonly outside_window: OutsideWindow;
   };
   /** Optimizer steps of this session. */
   readonly updates: number;

@@ -5,10 +5,11 @@
  */
 import { expectNumber, expectObject, expectText, type JsonObject } from "../base/check.ts";
 import { RlcfError } from "../base/errors.ts";
+import type { Disk } from "../checkpoint/files.ts";
 import { isPeriodic } from "../checkpoint/version.ts";
 import { episodesDigest } from "../episodes/digest.ts";
 import type { EpisodeSet } from "../episodes/episode_set.ts";
-import type { RLCFPersistence, TrainingWindow } from "../store/persistence.ts";
+import type { PolicyCheckpoint, RLCFPersistence, TrainingWindow } from "../store/persistence.ts";
 import type { RunCursor } from "../train/training_run.ts";
 import { readStoredPolicy } from "./open_policy.ts";
 import type { SavedPolicy } from "./saved_policy.ts";
@@ -27,6 +28,8 @@ export interface SavedRun {
 export interface ResumePoint extends SavedRun {
   readonly saved: SavedPolicy;
   readonly parentVersion: string | null;
+  /** The sessions since the last one that completed: what they left unfinished may be replaced. */
+  readonly sessions: ReadonlySet<string>;
 }
 
 /** Sections of the configuration that decide the result of a run. */
@@ -61,6 +64,7 @@ export async function findResumePoint(
   root: string,
   policyType: string,
   configJson: JsonObject,
+  disk?: Disk,
 ): Promise<ResumePoint> {
   const sessions = await store.listTrainingSessions(policyType, SESSIONS_LOOKED_AT);
   const completed = sessions.findIndex(({ status }) => status === "completed");
@@ -80,8 +84,22 @@ export async function findResumePoint(
     });
   }
   requireSameSettings(row.config, configJson, row.version);
-  const { saved } = await readStoredPolicy(row, root);
-  return { ...savedRunFrom(saved.run), saved, parentVersion: row.parentVersion };
+  const { saved } = await readStoredPolicy(row, root, disk);
+  const run = savedRunFrom(saved.run);
+  const result = checkpoints.find(({ version }) => version === run.version);
+  if (result !== undefined && await isInUse(store, result)) {
+    throw new RlcfError("usage", `cannot resume ${run.version}: it is published and in use, so nothing is left to do`, {
+      hint,
+    });
+  }
+  return { ...run, saved, parentVersion: row.parentVersion, sessions: new Set(open.map(({ id }) => id)) };
+}
+
+/** Whether a version is, or ever was, more than a file that nobody has used. */
+async function isInUse(store: RLCFPersistence, checkpoint: PolicyCheckpoint): Promise<boolean> {
+  if (checkpoint.isActive || checkpoint.tag !== null) return true;
+  const activations = await store.listActivations(checkpoint.policyType);
+  return activations.some(({ toVersion }) => toVersion === checkpoint.version);
 }
 
 /** Throws unless the window still holds the episodes that the run was trained on. */

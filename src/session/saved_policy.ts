@@ -5,6 +5,7 @@
  */
 import { expectArray, expectNumber, expectObject, expectText, type JsonObject } from "../base/check.ts";
 import { RlcfError } from "../base/errors.ts";
+import type { EngineUsed } from "../checkpoint/manifest.ts";
 import type { LoadedCheckpoint, TrainerState as SavedTrainer } from "../checkpoint/checkpoint.ts";
 import type { TensorMap } from "../checkpoint/safetensors.ts";
 import type { NetworkShape, TrainingState } from "../engine/engine.ts";
@@ -29,6 +30,8 @@ export interface SavedPolicy extends SavedNetwork {
   readonly trainer: TrainerState;
   /** What the run needs to be taken up again; empty in a final version. */
   readonly run: JsonObject;
+  /** What it was computed on. */
+  readonly engine: EngineUsed;
 }
 
 /** A network as JSON for the manifest. */
@@ -73,6 +76,7 @@ export function unpackPolicy(checkpoint: LoadedCheckpoint): SavedPolicy {
       state: stateFrom(network.shape, checkpoint, expectNumber(saved.step, "step", 0)),
       trainer: { ...baselineFrom(saved), numUpdates: expectNumber(saved.num_updates, "num_updates", 0) },
       run: expectObject(saved.run, "run"),
+      engine: checkpoint.manifest.engine,
     };
   } catch (thrown) {
     if (!(thrown instanceof RlcfError)) throw thrown;

@@ -4,17 +4,21 @@
  * @module
  */
 import { getLogger } from "@logtape/logtape";
+import { messageOf, RlcfError } from "../base/errors.ts";
+import type { Disk } from "../checkpoint/files.ts";
 import type { Config } from "../config/schema.ts";
+import type { EngineEntry } from "../engine/create.ts";
 import type { BackendName } from "../engine/engine.ts";
 import type { EpisodeSet } from "../episodes/episode_set.ts";
 import { GatingPolicy } from "../policy/gating_policy.ts";
-import type { RLCFPersistence } from "../store/persistence.ts";
+import type { PolicyCheckpoint, RLCFPersistence } from "../store/persistence.ts";
 import type { BaselineState } from "../train/baseline.ts";
 import { SingleStepTrainer } from "../train/single_step_trainer.ts";
 import { type Contestant, routeHoldout } from "./holdout_evaluation.ts";
 import { openPolicy, readStoredPolicy, type StoredPolicy } from "./open_policy.ts";
 import type { ResumePoint } from "./resume.ts";
 import type { SavedPolicy } from "./saved_policy.ts";
+import type { TrainingWarning } from "./warnings.ts";
 
 const log = getLogger(["rlcf", "session"]);
 
@@ -26,10 +30,21 @@ export class StartingPoint implements AsyncDisposable {
   readonly parentVersion: string | null;
   /** What the parent's rewards were compared with when it was done; null for fresh weights. */
   readonly parentBaseline: BaselineState | null;
+  /** What is wrong with the way it started. */
+  readonly warnings: readonly TrainingWarning[];
   readonly #active: StoredPolicy | null;
+  readonly #engines: readonly EngineEntry[] | undefined;
 
-  constructor(trainer: SingleStepTrainer, parentVersion: string | null, active: StoredPolicy | null) {
+  constructor(
+    trainer: SingleStepTrainer,
+    parentVersion: string | null,
+    active: StoredPolicy | null,
+    engines?: readonly EngineEntry[],
+    warnings: readonly TrainingWarning[] = [],
+  ) {
     this.trainer = trainer;
+    this.warnings = warnings;
+    this.#engines = engines;
     this.parentVersion = parentVersion;
     this.#active = active;
     this.parentBaseline = active !== null && active.checkpoint.version === parentVersion ? active.saved.trainer : null;
@@ -40,7 +55,7 @@ export class StartingPoint implements AsyncDisposable {
     return this.trainer.policy;
   }
 
-  /** The version that is active now, or null. */
+  /** The version that the new one is compared with: the active one, or what stands in for it; null for none. */
   get activeVersion(): string | null {
     return this.#active?.checkpoint.version ?? null;
   }
@@ -50,8 +65,23 @@ export class StartingPoint implements AsyncDisposable {
     if (this.#active === null) return null;
     const { checkpoint: { version }, saved } = this.#active;
     if (saved.shape.inputDim !== episodes.inputDim || String(saved.experts) !== String(episodes.experts)) return null;
-    await using policy = await openPolicy(saved, this.policy.engine.backend);
+    await using policy = await this.#openActive(saved);
     return { version, weightsNE: await routeHoldout(policy, episodes, rows) };
+  }
+
+  /** On the backend of the policy that is trained; where that has no room for both, on another one. */
+  async #openActive(saved: SavedPolicy): Promise<GatingPolicy> {
+    const { backend } = this.policy.engine;
+    try {
+      return await openPolicy(saved, backend, this.#engines);
+    } catch (thrown) {
+      if (!(thrown instanceof RlcfError) || thrown.code !== "backend") throw thrown;
+      log.warn("the active policy is routed on another backend than {backend}: {cause}", {
+        backend,
+        cause: messageOf(thrown),
+      });
+      return await openPolicy(saved, "auto", this.#engines);
+    }
   }
 
   /** Releases the policy that was trained. */
@@ -60,35 +90,93 @@ export class StartingPoint implements AsyncDisposable {
   }
 }
 
-/** Opens the policy that a session trains. */
+/**
+ * Opens the policy that a session trains.
+ *
+ * @param engines the engines to choose from, best first; those of this build by default
+ * @throws RlcfError `checkpoint` where the active version and all of its ancestors are missing or broken
+ */
 export async function startingPoint(
   store: RLCFPersistence,
   config: Config,
   policyType: string,
   resumed: ResumePoint | undefined,
+  engines?: readonly EngineEntry[],
+  disk?: Disk,
 ): Promise<StartingPoint> {
   const row = await store.getActivePolicy(policyType);
-  const active = row === null ? null : await readStoredPolicy(row, config.checkpoint.directory);
+  const { active, warnings } = row === null
+    ? { active: null, warnings: [] }
+    : await newestIntact(store, config.checkpoint.directory, row, disk);
   const backend = config.compute.backend;
   if (resumed !== undefined) {
-    const policy = await openPolicy(resumed.saved, backend);
-    return new StartingPoint(trainerOf(policy, config, resumed.saved), resumed.parentVersion, active);
+    const policy = await openPolicy(resumed.saved, backend, engines);
+    warnOfOtherEngine(resumed.saved, policy);
+    const trainer = trainerOf(policy, config, resumed.saved);
+    return new StartingPoint(trainer, resumed.parentVersion, active, engines, warnings);
   }
-  const fresh = await freshPolicy(config, backend);
-  if (active === null) return new StartingPoint(trainerOf(fresh, config), null, null);
+  const fresh = await freshPolicy(config, backend, engines);
+  if (active === null) return new StartingPoint(trainerOf(fresh, config), null, null, engines);
   const difference = differenceOf(fresh, active.saved);
   if (difference !== null) {
     log.warn("starting from fresh weights: the active {version} has {difference}", {
       version: active.checkpoint.version,
       difference,
     });
-    return new StartingPoint(trainerOf(fresh, config), null, active);
+    return new StartingPoint(trainerOf(fresh, config), null, active, engines, warnings);
   }
   await fresh.engine.load(active.saved.state);
-  return new StartingPoint(trainerOf(fresh, config, active.saved), active.checkpoint.version, active);
+  const trainer = trainerOf(fresh, config, active.saved);
+  return new StartingPoint(trainer, active.checkpoint.version, active, engines, warnings);
 }
 
-function freshPolicy(config: Config, backend: BackendName | "auto"): Promise<GatingPolicy> {
+/**
+ * The active version if its files are intact, else the newest of its ancestors whose files are, with a warning. It does
+ * not go on to fresh weights: where all versions look broken, most often the checkpoint directory is the wrong one.
+ */
+async function newestIntact(
+  store: RLCFPersistence,
+  root: string,
+  active: PolicyCheckpoint,
+  disk: Disk | undefined,
+): Promise<{ active: StoredPolicy; warnings: readonly TrainingWarning[] }> {
+  let broken: RlcfError | undefined;
+  const seen = new Set<string>();
+  let row: PolicyCheckpoint | null = active;
+  while (row !== null && !seen.has(row.version)) {
+    try {
+      const stored = await readStoredPolicy(row, root, disk);
+      if (broken === undefined) return { active: stored, warnings: [] };
+      const message = `the active ${active.version} cannot be used, so training starts from its ancestor ` +
+        `${row.version} and is judged against that: ${broken.message}`;
+      log.warn("checkpoint_fallback: {message}", { message });
+      return { active: stored, warnings: [{ name: "checkpoint_fallback", message }] };
+    } catch (thrown) {
+      if (!(thrown instanceof RlcfError) || thrown.code !== "checkpoint") throw thrown;
+      broken ??= thrown;
+    }
+    seen.add(row.version);
+    row = row.parentVersion === null ? null : await store.getPolicyCheckpoint(row.parentVersion, row.policyType);
+  }
+  throw broken!;
+}
+
+function warnOfOtherEngine(
+  { engine: { backend: wanted } }: SavedPolicy,
+  { engine: { backend: found } }: GatingPolicy,
+): void {
+  if (found === wanted) return;
+  log.warn("the run was saved on {wanted} and goes on on {found}: the result will differ in its last bits", {
+    wanted,
+    found,
+  });
+}
+
+function freshPolicy(
+  config: Config,
+  backend: BackendName | "auto",
+  engines: readonly EngineEntry[] | undefined,
+): Promise<GatingPolicy> {
   const { inputDim, hiddenDim, experts, inputScale } = config.gatingPolicy;
   return GatingPolicy.create({
     inputDim,
@@ -96,6 +184,7 @@ function freshPolicy(config: Config, backend: BackendName | "auto"): Promise<Gat
     experts,
     seed: config.training.seed,
     backend,
+    engines,
     ...(inputScale === "auto" ? {} : { inputScale }),
   });
 }

@@ -6,10 +6,13 @@
 import { getLogger } from "@logtape/logtape";
 import { messageOf, RlcfError } from "../base/errors.ts";
 import type { JsonObject } from "../base/check.ts";
+import { DISK, type Disk } from "../checkpoint/files.ts";
 import { sweepTemporaries } from "../checkpoint/retention.ts";
 import type { Config } from "../config/schema.ts";
+import type { EngineEntry } from "../engine/create.ts";
 import { decide } from "../evaluate/gate.ts";
 import type { RLCFPersistence } from "../store/persistence.ts";
+import { type FallbackReport, fallbackReports } from "./fallbacks.ts";
 import { countChallengers, evaluateOnHoldout, routeHoldout } from "./holdout_evaluation.ts";
 import { type TrainingWarning, warningsOf } from "./warnings.ts";
 import type { TrainProgress, TrainReport } from "./report.ts";
@@ -47,6 +50,10 @@ export interface TrainRequest {
   /** Aborted to stop after the current step, with the state saved. */
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: TrainProgress) => void) | undefined;
+  /** Engines to choose from, the best first; those of this build by default. */
+  readonly engines?: readonly EngineEntry[] | undefined;
+  /** What the checkpoint directory lies on; the real disk by default. */
+  readonly disk?: Disk | undefined;
 }
 
 /**
@@ -56,20 +63,22 @@ export interface TrainRequest {
  * the database, the checkpoint directory or the backend reports
  */
 export async function trainSession(request: TrainRequest): Promise<TrainReport> {
-  const { store, config } = request;
+  const { store, config, disk = DISK } = request;
   const startedAt = performance.now();
   const root = config.checkpoint.directory;
   await using lease = await store.acquireLease(GATING);
 
-  const resumed = request.resume === true ? await findResumePoint(store, root, GATING, request.configJson) : undefined;
+  const resumed = request.resume === true
+    ? await findResumePoint(store, root, GATING, request.configJson, disk)
+    : undefined;
   const window = resumed?.window ?? windowOf(config, new Date(), request.policyVersion);
   const trainingLog = await readTrainingLog(store, config, window);
   requireEnough(trainingLog, config, store.location);
   if (resumed !== undefined) checkSameLog(resumed, trainingLog.episodes);
 
-  await sweepTemporaries(root, SWEEP_AFTER_MS);
-  await using start = await startingPoint(store, config, GATING, resumed);
-  const version = resumed?.version ?? await nextVersion(store, root, GATING, start.parentVersion);
+  await sweepTemporaries(root, SWEEP_AFTER_MS, Date.now(), disk);
+  await using start = await startingPoint(store, config, GATING, resumed, request.engines, disk);
+  const version = resumed?.version ?? await nextVersion(store, root, GATING, start.parentVersion, disk);
   // The active policy is judged before training moves the weights that it may share with the new one.
   const active = await start.routeActive(trainingLog.episodes, trainingLog.split.holdout);
 
@@ -78,10 +87,13 @@ export async function trainSession(request: TrainRequest): Promise<TrainReport> 
     const context: SessionContext = {
       store,
       root,
+      disk,
       policyType: GATING,
+      fence: lease.holder,
       sessionId,
       parentVersion: start.parentVersion,
       config: request.configJson,
+      predecessors: resumed?.sessions ?? new Set(),
     };
     announce(version, trainingLog, start, resumed);
     const trained = await trainPasses({
@@ -106,24 +118,31 @@ export async function trainSession(request: TrainRequest): Promise<TrainReport> 
       seed: config.training.seed,
     });
     const verdict = decide(config.checkpoint.activate, evaluation.gate);
-    const warnings = warningsOf({
+    const found = warningsOf({
       trainingLog,
       routingNE: candidateNE,
       parent: start.parentBaseline,
       baseline: start.trainer.state,
+      contradictions: trained.contradictions,
     });
-    for (const { name, message } of warnings) log.warn("{name}: {message}", { name, message });
+    const warnings = [...start.warnings, ...found];
+    for (const { name, message } of found) log.warn("{name}: {message}", { name, message });
 
     await lease.assertHeld();
-    const metrics = { ...trained.metrics, warnings, evaluation, activation_reason: verdict.reason };
+    const snapshot = await snapshotOf(start.trainer);
+    const fallbacks = fallbackReports(start.policy, trained.visitedBefore);
+    const metrics = { ...trained.metrics, fallbacks, warnings, evaluation, activation_reason: verdict.reason };
     const checkpoint = await publishVersion(context, {
       version,
-      snapshot: await snapshotOf(start.trainer),
+      snapshot,
       metrics,
       episodes: trained.visited,
       run: {},
     });
-    const activated = verdict.activate && await store.activatePolicy(version, GATING, { reason: verdict.reason });
+    const activated = verdict.activate && await store.activatePolicy(version, GATING, {
+      reason: verdict.reason,
+      fence: lease.holder,
+    });
     await removeExpired(context, config.checkpoint.keepLastN);
     await store.completeTrainingSession(sessionId, {
       policyVersionTo: version,
@@ -142,6 +161,7 @@ export async function trainSession(request: TrainRequest): Promise<TrainReport> 
       reason: verdict.reason,
       evaluation,
       warnings,
+      fallbacks,
       trained,
       startedAt,
     });
@@ -153,11 +173,14 @@ export async function trainSession(request: TrainRequest): Promise<TrainReport> 
 
 async function openSession(request: TrainRequest, start: StartingPoint): Promise<string> {
   const { store } = request;
-  // The lease is ours, so whoever left a session running is dead.
+  // The lease is ours, so whoever left a session running has died, or was stopped for so long that its lease ended.
   for (const session of await store.listTrainingSessions(GATING)) {
     if (session.status !== "running") continue;
-    await store.failTrainingSession(session.id, "the process ended without closing the session");
-    log.warn("session {id} of {startedAt} was left running by a process that ended; marked as failed", {
+    await store.failTrainingSession(
+      session.id,
+      "the process lost its lease without closing the session: it ended, or was stopped",
+    );
+    log.warn("session {id} of {startedAt} was left running by a process that lost its lease; marked as failed", {
       id: session.id,
       startedAt: session.startedAt,
     });
@@ -214,6 +237,7 @@ function report(parts: {
   reason: string;
   evaluation: TrainReport["evaluation"];
   warnings: readonly TrainingWarning[];
+  fallbacks: readonly FallbackReport[];
   trained: Trained;
   startedAt: number;
 }): TrainReport {
@@ -229,12 +253,14 @@ function report(parts: {
     session_id: parts.sessionId,
     backend,
     device,
+    fallbacks: parts.fallbacks,
     checkpoint: parts.checkpoint,
     episodes: {
       available: trainingLog.available,
       trained: trainingLog.split.training.length,
       holdout: trainingLog.split.holdout.length,
       skipped: trainingLog.episodes.skipped,
+      outside_window: trainingLog.outside,
     },
     updates: trained.updates,
     metrics: { ...trained.metrics, warnings: parts.warnings },

@@ -8,8 +8,11 @@ import type { Config } from "../config/schema.ts";
 import { type EpisodeSet, type LogMix, logMixOf, type SkipCounts } from "../episodes/episode_set.ts";
 import { type HoldoutSplit, splitHoldout } from "../episodes/holdout.ts";
 import { loadEpisodes } from "../episodes/load_episodes.ts";
+import { outsideOf, type OutsideWindow } from "../episodes/window.ts";
 import type { RLCFPersistence, TrainingWindow } from "../store/persistence.ts";
 import { chooseObjective, type ChosenObjective } from "../train/objective.ts";
+
+export { windowOf } from "../episodes/window.ts";
 
 /** Episodes, split, with what will be maximised on them. */
 export interface TrainingLog {
@@ -17,22 +20,13 @@ export interface TrainingLog {
   readonly episodes: EpisodeSet;
   /** Feedback rows in the window, usable or not. */
   readonly available: number;
+  /** Feedback that the window leaves out. */
+  readonly outside: OutsideWindow;
   readonly split: HoldoutSplit;
   readonly mix: LogMix;
   readonly objective: ChosenObjective;
   /** Feedback rows read per second. */
   readonly rowsPerSecond: number;
-}
-
-/** The window of a session that starts now: the last `lookback_days`, at most `max_episodes` feedback rows. */
-export function windowOf(config: Config, now: Date, policyVersion?: string): TrainingWindow {
-  const since = new Date(now.getTime() - config.database.lookbackDays * 24 * 60 * 60 * 1000);
-  return {
-    since: since.toISOString(),
-    until: now.toISOString(),
-    maxFeedback: config.training.maxEpisodes,
-    ...(policyVersion === undefined ? {} : { policyVersion }),
-  };
 }
 
 /** Reads and splits the episodes of a window, however few they are. */
@@ -52,6 +46,7 @@ export async function readTrainingLog(
     window,
     episodes,
     available: episodes.feedbackRows + skipped,
+    outside: await outsideOf(store, window),
     split: splitHoldout(episodes, enabled ? holdoutRatio : 0, minHoldout),
     mix: logMixOf(episodes),
     objective: chooseObjective(config.training.objective, episodes),
@@ -70,9 +65,7 @@ export function requireEnough(log: TrainingLog, config: Config, location: string
     throw new RlcfError(
       "not_enough_data",
       `No traces with feedback found: ${location} holds no feedback of the last ${lookbackDays} days${scope}`,
-      {
-        hint: "rlcf stats shows what is stored; --lookback-days N reaches further back; --database names another one.",
-      },
+      { hint: outsideHint(log) ?? "rlcf stats shows what is stored; --database names another one." },
     );
   }
   if (log.episodes.size > 0 && log.split.training.length === 0) {
@@ -87,11 +80,18 @@ export function requireEnough(log: TrainingLog, config: Config, location: string
     throw new RlcfError(
       "not_enough_data",
       `Insufficient feedback: ${usable} of ${minFeedback} usable in the last ${lookbackDays} days${scope}${left}`,
-      {
-        hint: hintFor(log.episodes.skipped),
-      },
+      { hint: outsideHint(log) ?? hintFor(log.episodes.skipped) },
     );
   }
+}
+
+/** How to reach feedback that lies before the window; undefined where none does. */
+function outsideHint({ outside: { older, oldest, days_to_reach } }: TrainingLog): string | undefined {
+  if (oldest === null) return undefined;
+  return `${older} more lie before that, the oldest of ${
+    oldest.slice(0, 10)
+  }: --lookback-days ${days_to_reach} reaches ` +
+    "them all.";
 }
 
 /** What to do about feedback that was left out for the reason met most. */
@@ -99,7 +99,7 @@ function hintFor(skipped: SkipCounts): string {
   const [most] = Object.entries(skipped).toSorted(([, a], [, b]) => b - a);
   switch (most?.[0]) {
     case undefined:
-      return "Collect more feedback, reach further back with --lookback-days, or lower training.min_feedback.";
+      return "Collect more feedback, or lower training.min_feedback.";
     case "wrong_dimension":
       return "Set gating_policy.input_dim to the length of the logged embeddings.";
     case "unknown_expert":

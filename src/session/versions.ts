@@ -5,11 +5,15 @@
  */
 import { getLogger } from "@logtape/logtape";
 import type { JsonObject } from "../base/check.ts";
+import { messageOf, RlcfError } from "../base/errors.ts";
+import { directoryName } from "../checkpoint/checkpoint.ts";
+import { DISK, type Disk } from "../checkpoint/files.ts";
 import { publishedVersions } from "../checkpoint/list.ts";
+import { loadCheckpoint } from "../checkpoint/load.ts";
 import { publishCheckpoint } from "../checkpoint/publish.ts";
 import { chooseExpired, removeCheckpoint } from "../checkpoint/retention.ts";
 import { nextPatch } from "../checkpoint/version.ts";
-import type { RLCFPersistence } from "../store/persistence.ts";
+import type { LeaseHolder, RLCFPersistence } from "../store/persistence.ts";
 import type { TrainingState } from "../engine/engine.ts";
 import type { SingleStepTrainer, TrainerState } from "../train/single_step_trainer.ts";
 import { networkToJson, packPolicy, type SavedNetwork } from "./saved_policy.ts";
@@ -21,11 +25,17 @@ export interface SessionContext {
   readonly store: RLCFPersistence;
   /** The checkpoint directory. */
   readonly root: string;
+  /** What the checkpoint directory lies on. */
+  readonly disk: Disk;
   readonly policyType: string;
+  /** Whose versions these are: once another process holds the lease, the database takes no more of them. */
+  readonly fence: LeaseHolder;
   readonly sessionId: string;
   readonly parentVersion: string | null;
   /** The configuration in force, snake_case, without secrets. */
   readonly config: JsonObject;
+  /** Earlier sessions of the run that is taken up, whose unfinished versions give way; none in a new run. */
+  readonly predecessors: ReadonlySet<string>;
 }
 
 /** All that a checkpoint keeps of a policy and its trainer, at one moment. */
@@ -75,15 +85,17 @@ export async function nextVersion(
   root: string,
   policyType: string,
   parent: string | null,
+  disk: Disk = DISK,
 ): Promise<string> {
   const rows = await store.listPolicyCheckpoints(policyType);
-  return nextPatch([...rows.map((row) => row.version), ...await publishedVersions(root, policyType)], parent);
+  return nextPatch([...rows.map((row) => row.version), ...await publishedVersions(root, policyType, disk)], parent);
 }
 
 /** Writes a version's files and then its row. The row is the commit: without it the files do not count. */
 export async function publishVersion(context: SessionContext, version: NewVersion): Promise<PublishedVersion> {
-  const { store, root, policyType, sessionId, parentVersion, config } = context;
+  const { store, root, disk, policyType, sessionId, parentVersion, config } = context;
   const { snapshot } = version;
+  await makeRoom(context, version.version);
   const { path, sha256 } = await publishCheckpoint(root, {
     policyType,
     version: version.version,
@@ -95,7 +107,7 @@ export async function publishVersion(context: SessionContext, version: NewVersio
     config,
     metrics: version.metrics,
     ...packPolicy(snapshot.state, snapshot.trainer, version.run),
-  });
+  }, disk);
   try {
     await store.savePolicyCheckpoint({
       version: version.version,
@@ -107,18 +119,71 @@ export async function publishVersion(context: SessionContext, version: NewVersio
       trainingMetrics: version.metrics,
       trainingSessionId: sessionId,
       trainingEpisodes: version.episodes,
-    });
+    }, { fence: context.fence });
   } catch (thrown) {
-    await removeCheckpoint(root, path);
-    throw thrown;
+    if (!await isRecorded(context, version.version, path, sha256, thrown)) throw thrown;
   }
   log.debug("published {policyType} {version} in {path}", { policyType, version: version.version, path });
   return { path, sha256 };
 }
 
+/**
+ * Takes away what a killed process of the same run left under the name of a version, which is about to be computed
+ * again bit for bit: files whose row was never stored, or a version that was never made use of. Everything else stays,
+ * and publishing then refuses to overwrite it.
+ */
+async function makeRoom(
+  { store, root, disk, policyType, fence, predecessors }: SessionContext,
+  version: string,
+): Promise<void> {
+  if (predecessors.size === 0) return;
+  const path = directoryName(policyType, version);
+  const row = await store.getPolicyCheckpoint(version, policyType);
+  if (row === null) {
+    if (!(await publishedVersions(root, policyType, disk)).includes(version)) return;
+    // Other databases may share the directory: only what the manifest shows to be this run's is ours to remove.
+    const { manifest } = await loadCheckpoint(root, path, undefined, disk);
+    if (manifest.sessionId === null || !predecessors.has(manifest.sessionId)) return;
+  } else {
+    if (row.trainingSessionId === null || !predecessors.has(row.trainingSessionId)) return;
+    if (await store.deletePolicyCheckpoints(policyType, [version], { fence }) === 0) return;
+  }
+  await removeCheckpoint(root, path, disk);
+  log.info("{version} was left unfinished by a process that ended; it is published again", { version });
+}
+
+/**
+ * Whether the row of a version is stored although storing it failed: an answer can get lost on its way. Where it is
+ * certain that it is not, its files are removed; where even that cannot be found out they stay, since a row without
+ * files would be a broken version, and files without a row are only clutter.
+ */
+async function isRecorded(
+  { store, root, disk, policyType }: SessionContext,
+  version: string,
+  path: string,
+  sha256: string,
+  failure: unknown,
+): Promise<boolean> {
+  try {
+    const row = await store.getPolicyCheckpoint(version, policyType);
+    if (row?.manifestSha256 === sha256) {
+      log.warn("{version} is stored, though the database said: {cause}", { version, cause: messageOf(failure) });
+      return true;
+    }
+    await removeCheckpoint(root, path, disk);
+  } catch (second) {
+    log.warn("the files of {version} stay in {path}, which is in no row: {cause}", {
+      version,
+      path,
+      cause: messageOf(second),
+    });
+  }
+  return false;
+}
+
 /** Removes periodic versions beyond the newest `keepLastN`, but none that is or was last active, or tagged. */
 export async function removeExpired(context: SessionContext, keepLastN: number): Promise<void> {
-  const { store, root, policyType } = context;
+  const { store, root, disk, policyType } = context;
   const rows = await store.listPolicyCheckpoints(policyType);
   const [latest] = await store.listActivations(policyType, 1);
   const protectedVersions = [
@@ -127,8 +192,18 @@ export async function removeExpired(context: SessionContext, keepLastN: number):
   ];
   const expired = new Set(chooseExpired(rows, { keepLastN, protectedVersions }));
   // Rows go first: a row without files would be a broken version, files without a row are only clutter.
-  await store.deletePolicyCheckpoints(policyType, [...expired]);
+  await store.deletePolicyCheckpoints(policyType, [...expired], { fence: context.fence });
   for (const row of rows) {
-    if (expired.has(row.version) && row.stateDictPath !== null) await removeCheckpoint(root, row.stateDictPath);
+    if (!expired.has(row.version) || row.stateDictPath === null) continue;
+    try {
+      await removeCheckpoint(root, row.stateDictPath, disk);
+    } catch (thrown) {
+      // What is left is clutter; a session that has trained a version must not fail for it.
+      if (!(thrown instanceof RlcfError)) throw thrown;
+      log.warn("could not remove the files of {version}, which has expired: {cause}", {
+        version: row.version,
+        cause: thrown.message,
+      });
+    }
   }
 }

@@ -5,6 +5,7 @@
  */
 import { loggedValue } from "../evaluate/policy_value.ts";
 import type { BaselineState } from "../train/baseline.ts";
+import type { Contradiction } from "../train/contradictions.ts";
 import type { TrainingLog } from "./training_log.ts";
 
 /** The names of the warnings. */
@@ -14,7 +15,11 @@ export type WarningName =
   /** The rewards have moved since the parent was trained. */
   | "baseline_drift"
   /** Nearly every query goes to the same expert. */
-  | "single_expert_routing";
+  | "single_expert_routing"
+  /** The files of the active version are broken: training started from an ancestor of it. */
+  | "checkpoint_fallback"
+  /** The feedback of some users contradicts that of the others: theirs counts less. */
+  | "contradicting_users";
 
 /** A warning; field names are those of `train --json`. */
 export interface TrainingWarning {
@@ -35,15 +40,17 @@ const DRIFT = 0.5;
  * The warnings about a trained policy.
  *
  * @param parts `routingNE`: [n, E] its routing of the held-out rows; `parent`: the baseline that training started from,
- * null for fresh weights, whose baseline is compared with the rewards trained on; `baseline`: the one it ended with
+ * null for fresh weights, whose baseline is compared with the rewards trained on; `baseline`: the one it ended with;
+ * `contradictions`: users who were discounted, the strongest discount first
  */
 export function warningsOf(parts: {
   trainingLog: Pick<TrainingLog, "episodes" | "split">;
   routingNE: Float32Array;
   parent: BaselineState | null;
   baseline: BaselineState;
+  contradictions: readonly Contradiction[];
 }): TrainingWarning[] {
-  const { trainingLog: { episodes, split }, routingNE, parent, baseline } = parts;
+  const { trainingLog: { episodes, split }, routingNE, parent, baseline, contradictions } = parts;
   const warnings: TrainingWarning[] = [];
   const experts = episodes.experts;
   const rows = routingNE.length / experts.length;
@@ -79,5 +86,20 @@ export function warningsOf(parts: {
       message: `the reward baseline is ${baseline.baseline.toFixed(3)}, ${since} was ${before.toFixed(3)}`,
     });
   }
+  if (contradictions.length > 0) warnings.push(contradictionWarning(contradictions));
   return warnings;
+}
+
+/** Names that are listed one by one. */
+const LISTED_USERS = 5;
+
+function contradictionWarning(contradictions: readonly Contradiction[]): TrainingWarning {
+  const named = contradictions.slice(0, LISTED_USERS)
+    .map(({ userId, factor }) => `${userId} x${factor.toFixed(2)}`).join(", ");
+  const more = contradictions.length > LISTED_USERS ? ` and ${contradictions.length - LISTED_USERS} more` : "";
+  return {
+    name: "contradicting_users",
+    message: `${named}${more}: their feedback contradicts what the others' predicts, so it counted less in training; ` +
+      "training.discount_contradictions: false counts it in full",
+  };
 }

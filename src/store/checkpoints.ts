@@ -3,26 +3,40 @@
  *
  * @module
  */
-import type { Selectable } from "kysely";
+import type { Insertable, Selectable, Transaction } from "kysely";
 import { type JsonObject, unwanted } from "../base/check.ts";
 import { RlcfError } from "../base/errors.ts";
 import type { Database } from "./database.ts";
-import type { NewPolicyCheckpoint, PolicyActivation, PolicyCheckpoint } from "./records.ts";
-import type { CheckpointTable } from "./tables.ts";
+import { requireHeld } from "./leases.ts";
+import type { LeaseHolder, NewPolicyCheckpoint, PolicyActivation, PolicyCheckpoint } from "./records.ts";
+import type { CheckpointTable, Tables } from "./tables.ts";
 import { countOf, jsonText, limitOf, nameOf, newId, optionalName } from "./values.ts";
 
-/** Stores an inactive checkpoint; see RLCFPersistence.savePolicyCheckpoint. */
+/** Who writes, when, and by which right. */
+interface Writer {
+  /** ISO 8601 in UTC. */
+  readonly at: string;
+  /** The lease that must still be held when it is written; none for what anybody may write. */
+  readonly fence: LeaseHolder | undefined;
+}
+
+/**
+ * Stores an inactive checkpoint; see RLCFPersistence.savePolicyCheckpoint.
+ *
+ * @param id of the new row; a second attempt with the same one adds nothing
+ */
 export async function savePolicyCheckpoint(
-  { db }: Database,
+  database: Database,
   checkpoint: NewPolicyCheckpoint,
-  createdAt: string,
+  id: string,
+  { at, fence }: Writer,
 ): Promise<string> {
   const { version, policyType, manifestSha256 = null, trainingSessionId = null } = checkpoint;
   if (manifestSha256 !== null && !/^[0-9a-f]{64}$/.test(manifestSha256)) {
     unwanted(manifestSha256, "checkpoint.manifest_sha256", "64 hexadecimal digits in lower case");
   }
-  const added = await db.insertInto("policy_checkpoints").values({
-    id: crypto.randomUUID(),
+  const row: Insertable<CheckpointTable> = {
+    id,
     version: nameOf(version, "checkpoint.version", 50),
     policy_type: nameOf(policyType, "checkpoint.policy_type", 50),
     parent_version: optionalName(checkpoint.parentVersion, "checkpoint.parent_version", 50),
@@ -35,16 +49,22 @@ export async function savePolicyCheckpoint(
     training_episodes: countOf(checkpoint.trainingEpisodes ?? 0, "checkpoint.training_episodes"),
     tag: null,
     is_active: 0,
-    created_at: createdAt,
+    created_at: at,
     activated_at: null,
-  }).onConflict((conflict) => conflict.columns(["policy_type", "version"]).doNothing()).returning("id")
-    .executeTakeFirst();
-  if (added === undefined) {
+  };
+  const stored = await database.db.transaction().execute(async (transaction) => {
+    if (fence !== undefined) await requireHeld(transaction, database, fence);
+    await transaction.insertInto("policy_checkpoints").values(row)
+      .onConflict((conflict) => conflict.columns(["policy_type", "version"]).doNothing()).execute();
+    return await transaction.selectFrom("policy_checkpoints").select("id").where("policy_type", "=", policyType)
+      .where("version", "=", version).executeTakeFirst();
+  });
+  if (stored?.id !== id) {
     throw new RlcfError("usage", `cannot store checkpoint ${version} of ${policyType}: this version exists already`, {
       hint: "Choose a version that was never used.",
     });
   }
-  return added.id;
+  return id;
 }
 
 /** The active checkpoint; see RLCFPersistence.getActivePolicy. */
@@ -99,14 +119,19 @@ export async function savePolicyBench(
 
 /** Removes rows that are neither active nor tagged; see RLCFPersistence.deletePolicyCheckpoints. */
 export async function deletePolicyCheckpoints(
-  { db }: Database,
+  database: Database,
   policyType: string,
   versions: readonly string[],
+  fence: LeaseHolder | undefined,
 ): Promise<number> {
   if (versions.length === 0) return 0;
-  const { numDeletedRows } = await db.deleteFrom("policy_checkpoints").where("policy_type", "=", policyType)
-    .where("version", "in", versions).where("is_active", "=", 0).where("tag", "is", null).executeTakeFirstOrThrow();
-  return Number(numDeletedRows);
+  return await database.db.transaction().execute(async (transaction) => {
+    if (fence !== undefined) await requireHeld(transaction, database, fence);
+    const { numDeletedRows } = await transaction.deleteFrom("policy_checkpoints")
+      .where("policy_type", "=", policyType).where("version", "in", versions).where("is_active", "=", 0)
+      .where("tag", "is", null).executeTakeFirstOrThrow();
+    return Number(numDeletedRows);
+  });
 }
 
 /**
@@ -118,18 +143,21 @@ export async function activatePolicy(
   version: string,
   policyType: string,
   why: { by?: string; reason?: string },
-  activatedAt: string,
+  { at: activatedAt, fence, again }: Writer & { readonly again: boolean },
 ): Promise<boolean> {
   const by = nameOf(why.by ?? "unknown", "by");
   const reason = why.reason === undefined || why.reason === "" ? "" : nameOf(why.reason, "reason", Infinity);
   return await database.db.transaction().execute(async (transaction) => {
     await database.serialize(transaction, `activate ${policyType}`);
+    if (fence !== undefined) await requireHeld(transaction, database, fence);
     const rows = await transaction.selectFrom("policy_checkpoints").select(["version", "is_active"])
       .where("policy_type", "=", policyType)
       .where((eb) => eb.or([eb("version", "=", version), eb("is_active", "=", 1)])).execute();
     const target = rows.find((row) => row.version === version);
     if (target === undefined) return false;
     if (target.is_active === 1) return true;
+    // The first attempt may have succeeded unheard, and others may have activated since: theirs is the last word.
+    if (again && await isInHistory(transaction, { policyType, version, by, activatedAt })) return true;
     const ofType = transaction.updateTable("policy_checkpoints").where("policy_type", "=", policyType);
     await ofType.set({ is_active: 0 }).where("is_active", "=", 1).execute();
     await ofType.set({ is_active: 1, activated_at: activatedAt }).where("version", "=", version).execute();
@@ -161,6 +189,16 @@ export async function listActivations(
     activatedBy: row.activated_by,
     reason: row.reason,
   }));
+}
+
+async function isInHistory(
+  transaction: Transaction<Tables>,
+  entry: { readonly policyType: string; readonly version: string; readonly by: string; readonly activatedAt: string },
+): Promise<boolean> {
+  const row = await transaction.selectFrom("policy_activations").select("sequence")
+    .where("policy_type", "=", entry.policyType).where("to_version", "=", entry.version)
+    .where("activated_at", "=", entry.activatedAt).where("activated_by", "=", entry.by).executeTakeFirst();
+  return row !== undefined;
 }
 
 function checkpointFromRow(row: Selectable<CheckpointTable>): PolicyCheckpoint {

@@ -8,16 +8,18 @@
  *
  * @module
  */
-import { DatabasePersistence } from "./database_persistence.ts";
+import { DatabasePersistence, type StoreTiming } from "./database_persistence.ts";
 import { attempt } from "./errors.ts";
 import { migrate } from "./migrate.ts";
 import type { RLCFPersistence } from "./persistence.ts";
 import { type DatabaseTarget, parseDatabaseUrl } from "./url.ts";
 
 const DEFAULT_POOL_SIZE = 4;
+/** A server that is starting, or has no connection left, may answer a moment later; one that is not there will not. */
+const PATIENCE_AT_FIRST_MS = 10_000;
 
 /** How to open the store. */
-export interface PersistenceOptions {
+export interface PersistenceOptions extends StoreTiming {
   /** Most connections to PostgreSQL at a time; 4 by default. */
   readonly poolSize?: number | undefined;
   /**
@@ -44,12 +46,13 @@ export async function createPersistence(url?: string, options: PersistenceOption
     ? (await import("./sqlite/open.ts")).openSqlite(target)
     : (await import("./postgres/open.ts")).openPostgres(target, options.poolSize ?? DEFAULT_POOL_SIZE);
   try {
-    await attempt(`open ${target.location}`, database.explain, () => migrate(database));
+    const patience = { ms: options.patienceMs ?? PATIENCE_AT_FIRST_MS, reached: false };
+    await attempt(`open ${target.location}`, database, () => migrate(database), patience);
   } catch (error) {
     await database.db.destroy();
     throw error;
   }
-  return new DatabasePersistence(database);
+  return new DatabasePersistence(database, options);
 }
 
 /** A database in memory in place of a SQLite file that is not there. */

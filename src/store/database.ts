@@ -12,6 +12,11 @@ export interface Explanation {
   readonly cause: string;
   /** What to do about it. */
   readonly hint?: string;
+  /**
+   * Whether it passes by itself, so that trying again is worth it: `always`, or only `once_reached`, where the server had
+   * answered before (an address at which nobody ever answered is more likely wrong). Absent: it stays as it is.
+   */
+  readonly passes?: "always" | "once_reached";
 }
 
 /** What a column holds; PostgreSQL's binary rows do not say it themselves. */
@@ -28,10 +33,12 @@ export interface Database {
   readonly location: string;
   /** The query builder. */
   readonly db: Kysely<Tables>;
+  /** Rows of a page where many are read: what is lost to starting a query no longer counts, and memory is small. */
+  readonly rowsPerPage: number;
   /**
    * Runs a query for many or wide rows in the driver's fastest way, around Kysely: values come as arrays, and bytes as
-   * the driver has them. The same values as `executeQuery` gives. Not inside a transaction of `db`, which it would not
-   * be part of.
+   * the driver has them, each in memory of its own. The same values as `executeQuery` gives. Not inside a transaction of
+   * `db`, which it would not be part of.
    *
    * @param types of the query's columns, in their order
    */
@@ -44,4 +51,6 @@ export interface Database {
   isMissingTable(error: unknown): boolean;
   /** Translates what the driver threw; undefined if the driver did not throw it. */
   explain(error: unknown): Explanation | undefined;
+  /** What to do about an error, where the database itself knows more than the error says; never throws. */
+  adviseOn?(error: unknown): Promise<string | undefined>;
 }

@@ -5,17 +5,23 @@
  * @module
  */
 import type { JsonObject } from "../base/check.ts";
+import { RlcfError } from "../base/errors.ts";
 import type { MultilevelFeedback } from "../feedback/multilevel_feedback.ts";
 import type { ExecutionTrace } from "../trace/execution_trace.ts";
 import * as checkpoints from "./checkpoints.ts";
 import type { Database } from "./database.ts";
-import { attempt } from "./errors.ts";
+import { attempt, type Patience } from "./errors.ts";
 import * as feedbacks from "./feedback.ts";
+import * as imports from "./import_rows.ts";
 import { ingest } from "./ingest.ts";
-import { acquireLease, getLeaseHolder, type HeldLease } from "./leases.ts";
+import { acquireLease, getLeaseHolder, type HeldLease, LEASE_TIMING, type LeaseTiming } from "./leases.ts";
 import { getLogGroups } from "./log_groups.ts";
 import type {
   FeedbackContext,
+  FeedbackSpan,
+  Fence,
+  ImportBatch,
+  ImportCounts,
   IngestCounts,
   IngestRecord,
   Lease,
@@ -26,6 +32,7 @@ import type {
   PolicyCheckpoint,
   RLCFPersistence,
   SessionOutcome,
+  StoredKind,
   TraceContext,
   TrainingDataFilter,
   TrainingPair,
@@ -33,21 +40,49 @@ import type {
   TrainingSession,
   TrainingStats,
   TrainingWindow,
+  TrajectoryRow,
 } from "./persistence.ts";
 import * as sessions from "./sessions.ts";
-import { getTrainingStats } from "./stats.ts";
+import { getFeedbackSpan, getTrainingStats } from "./stats.ts";
 import * as traces from "./traces.ts";
+import { readTrajectoryRows } from "./trajectory_rows.ts";
 import { countTrainingRows, getTrainingData, readTrainingRows } from "./training_rows.ts";
 
-/** {@link RLCFPersistence} on SQLite or PostgreSQL; made by `createPersistence`. */
+/** How long a server may be away before what waits for it fails: a restart takes seconds. */
+const PATIENCE_MS = 30_000;
+
+/** How a store deals with time. */
+export interface StoreTiming {
+  /** How long an operation is tried again while the server is away, busy or in a deadlock, in milliseconds. */
+  readonly patienceMs?: number | undefined;
+  /** How long leases last. */
+  readonly lease?: LeaseTiming | undefined;
+}
+
+/**
+ * {@link RLCFPersistence} on SQLite or PostgreSQL; made by `createPersistence`.
+ *
+ * Each method is one transaction, or reads only, so that it can be run again when the server was away. Ids and times are
+ * chosen before the first attempt: done twice, it is done once.
+ */
 export class DatabasePersistence implements RLCFPersistence {
   readonly #database: Database;
+  readonly #patience: Patience;
+  readonly #leaseTiming: LeaseTiming;
   readonly #leases = new Set<HeldLease>();
+  #isLost = false;
   #lastTime = 0;
 
   /** @param database open and migrated */
-  constructor(database: Database) {
-    this.#database = database;
+  constructor(database: Database, timing: StoreTiming = {}) {
+    this.#patience = { ms: timing.patienceMs ?? PATIENCE_MS, reached: true };
+    this.#leaseTiming = timing.lease ?? LEASE_TIMING;
+    this.#database = {
+      ...database,
+      // Page by page: the generator above it cannot be run again.
+      readArrays: (query, types) =>
+        this.#patiently("read training data", database, () => database.readArrays(query, types)),
+    };
   }
 
   /** `sqlite` or `postgres`. */
@@ -62,17 +97,31 @@ export class DatabasePersistence implements RLCFPersistence {
 
   /** Stores a trace. */
   saveTrace(trace: ExecutionTrace, context?: TraceContext): Promise<string> {
-    return this.#attempt("store a trace", (database) => traces.saveTrace(database, trace, context));
+    const keyed = { ...context, id: context?.id ?? crypto.randomUUID() };
+    return this.#attempt("store a trace", (database) => traces.saveTrace(database, trace, keyed));
   }
 
   /** Stores many traces. */
   saveTraces(given: readonly (readonly [ExecutionTrace, TraceContext?])[]): Promise<string[]> {
-    return this.#attempt("store traces", (database) => traces.saveTraces(database, given));
+    const keyed = given.map(([trace, context]) =>
+      [trace, { ...context, id: context?.id ?? crypto.randomUUID() }] as const
+    );
+    return this.#attempt("store traces", (database) => traces.saveTraces(database, keyed));
   }
 
   /** Stores traces with their feedback. */
   ingest(records: readonly IngestRecord[]): Promise<IngestCounts> {
     return this.#attempt("store records", (database) => ingest(database, records));
+  }
+
+  /** Stores records of another program. */
+  importBatch(batch: ImportBatch): Promise<ImportCounts> {
+    return this.#attempt("store imported records", (database) => imports.importBatch(database, batch));
+  }
+
+  /** Looks ids up. */
+  knownIds(kind: StoredKind, ids: readonly string[]): Promise<Set<string>> {
+    return this.#attempt("look for stored records", (database) => imports.knownIds(database, kind, ids));
   }
 
   /** Reads a trace. */
@@ -92,7 +141,8 @@ export class DatabasePersistence implements RLCFPersistence {
 
   /** Stores feedback on a trace. */
   saveFeedback(traceId: string, feedback: MultilevelFeedback, context?: FeedbackContext): Promise<string> {
-    return this.#attempt("store feedback", (database) => feedbacks.saveFeedback(database, traceId, feedback, context));
+    const keyed = { ...context, id: context?.id ?? crypto.randomUUID() };
+    return this.#attempt("store feedback", (database) => feedbacks.saveFeedback(database, traceId, feedback, keyed));
   }
 
   /** Reads the feedback on a trace. */
@@ -117,7 +167,20 @@ export class DatabasePersistence implements RLCFPersistence {
   ): AsyncGenerator<readonly TrainingRow[], void> {
     const pages = readTrainingRows(this.#database, window, options.withFeedback ?? false);
     while (true) {
-      const page = await this.#attempt("read training data", () => pages.next());
+      const page = await this.#once("read training data", () => pages.next());
+      if (page.done) return;
+      yield page.value;
+    }
+  }
+
+  /** Reads what a session of the ReAct policy needs. */
+  async *readTrajectoryRows(
+    window: TrainingWindow,
+    options: { withFeedback?: boolean } = {},
+  ): AsyncGenerator<readonly TrajectoryRow[], void> {
+    const pages = readTrajectoryRows(this.#database, window, options.withFeedback ?? false);
+    while (true) {
+      const page = await this.#once("read training data", () => pages.next());
       if (page.done) return;
       yield page.value;
     }
@@ -128,16 +191,22 @@ export class DatabasePersistence implements RLCFPersistence {
     return this.#attempt("read statistics", (database) => getTrainingStats(database, policyVersion));
   }
 
+  /** Finds the first and the last feedback. */
+  getFeedbackSpan(policyVersion?: string): Promise<FeedbackSpan | null> {
+    return this.#attempt("read statistics", (database) => getFeedbackSpan(database, policyVersion));
+  }
+
   /** Counts groups of like traces. */
   getLogGroups(policyVersion?: string): Promise<LogGroup[]> {
     return this.#attempt("read statistics", (database) => getLogGroups(database, policyVersion));
   }
 
   /** Stores a checkpoint's row. */
-  savePolicyCheckpoint(checkpoint: NewPolicyCheckpoint): Promise<string> {
+  savePolicyCheckpoint(checkpoint: NewPolicyCheckpoint, { fence }: Fence = {}): Promise<string> {
+    const [id, at] = [crypto.randomUUID(), this.#time()];
     return this.#attempt(
       "store a checkpoint",
-      (database) => checkpoints.savePolicyCheckpoint(database, checkpoint, this.#time()),
+      (database) => checkpoints.savePolicyCheckpoint(database, checkpoint, id, { at, fence }),
     );
   }
 
@@ -175,19 +244,36 @@ export class DatabasePersistence implements RLCFPersistence {
     );
   }
 
+  /** Gives files to a checkpoint. */
+  setPolicyFiles(
+    version: string,
+    policyType: string,
+    files: { readonly stateDictPath: string; readonly manifestSha256: string },
+  ): Promise<boolean> {
+    return this.#attempt(
+      "store the files of a checkpoint",
+      (database) => imports.setPolicyFiles(database, version, policyType, files),
+    );
+  }
+
   /** Removes checkpoints' rows. */
-  deletePolicyCheckpoints(policyType: string, versions: readonly string[]): Promise<number> {
+  deletePolicyCheckpoints(policyType: string, versions: readonly string[], { fence }: Fence = {}): Promise<number> {
     return this.#attempt(
       "remove checkpoints",
-      (database) => checkpoints.deletePolicyCheckpoints(database, policyType, versions),
+      (database) => checkpoints.deletePolicyCheckpoints(database, policyType, versions, fence),
     );
   }
 
   /** Activates a version. */
-  activatePolicy(version: string, policyType: string, why: { by?: string; reason?: string } = {}): Promise<boolean> {
+  activatePolicy(
+    version: string,
+    policyType: string,
+    { fence, ...why }: { by?: string; reason?: string } & Fence = {},
+  ): Promise<boolean> {
+    const at = this.#time();
     return this.#attempt(
       "activate a policy",
-      (database) => checkpoints.activatePolicy(database, version, policyType, why, this.#time()),
+      (database, again) => checkpoints.activatePolicy(database, version, policyType, why, { at, fence, again }),
     );
   }
 
@@ -201,17 +287,19 @@ export class DatabasePersistence implements RLCFPersistence {
     policyType: string,
     options: { policyVersionFrom?: string | null; config?: JsonObject } = {},
   ): Promise<string> {
+    const [id, at] = [crypto.randomUUID(), this.#time()];
     return this.#attempt(
       "start a training session",
-      (database) => sessions.startTrainingSession(database, policyType, options, this.#time()),
+      (database) => sessions.startTrainingSession(database, policyType, options, id, at),
     );
   }
 
   /** Closes a session as completed. */
   completeTrainingSession(id: string, outcome: SessionOutcome): Promise<void> {
+    const at = this.#time();
     return this.#attempt(
       "complete a training session",
-      (database) => sessions.completeTrainingSession(database, id, outcome, this.#time()),
+      (database) => sessions.completeTrainingSession(database, id, outcome, at),
     );
   }
 
@@ -221,9 +309,10 @@ export class DatabasePersistence implements RLCFPersistence {
     message: string,
     options: { status?: "failed" | "interrupted" } = {},
   ): Promise<void> {
+    const at = this.#time();
     return this.#attempt(
       "close a training session",
-      (database) => sessions.failTrainingSession(database, id, message, options.status ?? "failed", this.#time()),
+      (database) => sessions.failTrainingSession(database, id, message, options.status ?? "failed", at),
     );
   }
 
@@ -232,10 +321,10 @@ export class DatabasePersistence implements RLCFPersistence {
     return this.#attempt("list sessions", (database) => sessions.listTrainingSessions(database, policyType, limit));
   }
 
-  /** Takes a lease. */
+  /** Takes a lease. Not tried again: after a lost answer the lease might be ours without our knowing its token. */
   acquireLease(policyType: string): Promise<Lease> {
-    return this.#attempt("take the training lease", async (database) => {
-      const lease = await acquireLease(database, policyType);
+    return this.#once("take the training lease", async (database) => {
+      const lease = await acquireLease(database, policyType, this.#leaseTiming, this.#patience);
       this.#leases.add(lease);
       return lease;
     });
@@ -248,13 +337,10 @@ export class DatabasePersistence implements RLCFPersistence {
 
   /** Lets go of the leases and closes the database. A second call does nothing. */
   async close(): Promise<void> {
-    await this.#attempt("close the connection", async ({ db }) => {
-      try {
-        for (const lease of this.#leases) await lease[Symbol.asyncDispose]();
-      } finally {
-        this.#leases.clear();
-        await db.destroy();
-      }
+    await this.#once("close the connection", async ({ db }) => {
+      for (const lease of this.#leases) await lease[Symbol.asyncDispose]();
+      this.#leases.clear();
+      await db.destroy();
     });
   }
 
@@ -263,9 +349,32 @@ export class DatabasePersistence implements RLCFPersistence {
     return this.close();
   }
 
-  #attempt<T>(action: string, work: (database: Database) => Promise<T>): Promise<T> {
+  /** Work that may run again. */
+  #attempt<T>(action: string, work: (database: Database, again: boolean) => Promise<T>): Promise<T> {
+    return this.#patiently(action, this.#database, (again) => work(this.#database, again));
+  }
+
+  /** Once patience has run out, it is not shown again before the server answers: a failure then ends at once. */
+  async #patiently<T>(
+    action: string,
+    database: Database,
+    work: (again: boolean) => Promise<T>,
+  ): Promise<T> {
+    const patience = this.#isLost ? { ...this.#patience, ms: 0 } : this.#patience;
+    try {
+      const result = await attempt(`${action} in ${database.location}`, database, work, patience);
+      this.#isLost = false;
+      return result;
+    } catch (error) {
+      if (error instanceof RlcfError && error.code === "database") this.#isLost = true;
+      throw error;
+    }
+  }
+
+  /** Work that may not. */
+  #once<T>(action: string, work: (database: Database) => Promise<T>): Promise<T> {
     const database = this.#database;
-    return attempt(`${action} in ${database.location}`, database.explain, () => work(database));
+    return attempt(`${action} in ${database.location}`, database, () => work(database));
   }
 
   /** Now, but never the same millisecond twice, so that what one process stores can be told newer from older. */

@@ -17,12 +17,14 @@ const DEFAULT_AUTHORITY = 0.5;
  * The row of feedback on a trace.
  *
  * @param queryId the trace's query, which must be the feedback's
+ * @param score in [0, 1]; that of another program, where it is kept
  */
 export function feedbackRow(
   traceId: string,
   queryId: string,
   feedback: MultilevelFeedback,
   context: FeedbackContext = {},
+  score: number = feedback.overallScore(),
 ): Insertable<FeedbackTable> {
   if (feedback.queryId !== queryId) {
     unwanted(feedback.queryId, `feedback.query_id on trace ${traceId}`, `the trace's own, ${JSON.stringify(queryId)}`);
@@ -47,7 +49,7 @@ export function feedbackRow(
     retrieval_score: feedback.levelScore("retrieval") ?? null,
     reasoning_score: feedback.levelScore("reasoning") ?? null,
     synthesis_score: feedback.levelScore("synthesis") ?? null,
-    overall_score: feedback.overallScore(),
+    overall_score: score,
     feedback: jsonText({ ...feedback.toJSON(), user_id: userId }, "feedback"),
     created_at: feedback.timestamp,
   };

@@ -8,8 +8,9 @@ import { createHash } from "node:crypto";
 import { expectNumber, expectObject, expectText, type JsonObject, unwanted } from "../base/check.ts";
 import { MultilevelFeedback } from "../feedback/multilevel_feedback.ts";
 import { ExecutionTrace } from "../trace/execution_trace.ts";
-import { gatingDecision } from "../trace/gating_decision.ts";
+import { feedbackRow } from "./feedback_rows.ts";
 import type { IngestRecord } from "./persistence.ts";
+import { traceRow } from "./trace_rows.ts";
 
 const FIELDS: readonly string[] = [
   "trace",
@@ -21,8 +22,12 @@ const FIELDS: readonly string[] = [
   "source",
 ];
 
+/** Deepest nesting of a record: what metadata may hold, and the levels around them. */
+const MAX_DEPTH = 72;
+
 /**
- * Reads a record and checks all of it.
+ * Reads a record and checks all of it, also whether the database can hold it: one bad line must not take the batch with
+ * it that it stands in.
  *
  * The rows' keys come from the content, so that the same line stored twice is one row: a trace is its JSON, whatever
  * the order of its fields, and feedback is its trace, its JSON and its user. Two different events must therefore differ
@@ -40,7 +45,6 @@ export function ingestRecordFromJson(value: unknown): IngestRecord {
     return text === undefined || text === null ? undefined : expectText(text, `record.${name}`, maxLength);
   };
   const trace = ExecutionTrace.fromJSON(json.trace);
-  gatingDecision(trace);
   const traceId = uuidOf("trace", json.trace);
   const userId = optionalText("user_id");
   const record: IngestRecord = {
@@ -51,26 +55,24 @@ export function ingestRecordFromJson(value: unknown): IngestRecord {
       queryText: optionalText("query_text", 100_000),
     },
   };
+  traceRow(trace, record.traceContext);
   if (json.feedback === undefined || json.feedback === null) return record;
   const given = expectObject(json.feedback, "feedback");
   const feedback = MultilevelFeedback.fromJSON({ query_id: trace.queryId, ...given });
   if (feedback.queryId !== trace.queryId) {
     unwanted(feedback.queryId, "feedback.query_id", `the trace's query_id ${JSON.stringify(trace.queryId)}`);
   }
-  feedback.overallScore();
   const authority = json.user_authority;
-  return {
-    ...record,
-    feedback,
-    feedbackContext: {
-      id: uuidOf("feedback", [traceId, given, userId ?? null]),
-      userId,
-      ...(authority === undefined || authority === null
-        ? {}
-        : { userAuthority: expectNumber(authority, "record.user_authority", 0, 1) }),
-      source: optionalText("source", 50),
-    },
+  const feedbackContext = {
+    id: uuidOf("feedback", [traceId, given, userId ?? null]),
+    userId,
+    ...(authority === undefined || authority === null
+      ? {}
+      : { userAuthority: expectNumber(authority, "record.user_authority", 0, 1) }),
+    source: optionalText("source", 50),
   };
+  feedbackRow(traceId, trace.queryId, feedback, feedbackContext);
+  return { ...record, feedback, feedbackContext };
 }
 
 /** A UUID that depends on the content alone (RFC 9562, version 8 over SHA-256). */
@@ -84,8 +86,16 @@ function uuidOf(kind: string, content: unknown): string {
 
 /** JSON with the keys of every object sorted. */
 function canonicalJson(value: unknown): string {
-  return JSON.stringify(value, (_key, field: unknown) => {
-    if (typeof field !== "object" || field === null || Array.isArray(field)) return field;
-    return Object.fromEntries(Object.entries(field as JsonObject).toSorted(([a], [b]) => a < b ? -1 : 1));
-  });
+  return JSON.stringify(sorted(value, 0));
+}
+
+function sorted(value: unknown, depth: number): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  // Fields that no one reads count for the key as well, so this is where they meet a limit.
+  if (depth > MAX_DEPTH) unwanted(value, `JSON nested ${depth} levels deep`, `at most ${MAX_DEPTH} levels`);
+  if (Array.isArray(value)) {
+    return value.every((entry) => typeof entry === "number") ? value : value.map((entry) => sorted(entry, depth + 1));
+  }
+  const fields = Object.entries(value as JsonObject).map(([key, field]) => [key, sorted(field, depth + 1)] as const);
+  return Object.fromEntries(fields.toSorted(([a], [b]) => a < b ? -1 : 1));
 }

@@ -55,7 +55,7 @@ const TYPES: Readonly<Record<"sqlite" | "postgres", ColumnTypes>> = {
 };
 
 /** The names of the migrations in the order in which they run. */
-export const MIGRATION_NAMES = ["0001_initial"] as const;
+export const MIGRATION_NAMES = ["0001_initial", "0002_react_steps"] as const;
 
 /** The migrations for a database. */
 export function migrationsFor(
@@ -64,6 +64,7 @@ export function migrationsFor(
   const types = TYPES[dialect];
   return {
     "0001_initial": { up: (db: Kysely<Tables>) => run(db, initialSchema(types)) },
+    "0002_react_steps": { up: (db: Kysely<Tables>) => run(db, reactSteps(types)) },
   };
 }
 
@@ -179,6 +180,13 @@ function initialSchema(t: ColumnTypes): string[] {
       renewed_at ${t.time} not null,
       expires_at ${t.time} not null
     ) ${t.options}`,
+  ];
+}
+
+function reactSteps(t: ColumnTypes): string[] {
+  return [
+    `alter table rlcf_traces add column react_steps ${t.json}`,
+    `alter table rlcf_traces add column react_states ${t.bytes}`,
   ];
 }
 

@@ -7,8 +7,10 @@
 import type { JsonObject } from "../base/check.ts";
 import type { MultilevelFeedback } from "../feedback/multilevel_feedback.ts";
 import type { ExecutionTrace } from "../trace/execution_trace.ts";
+import type { ImportBatch, ImportCounts, StoredKind } from "./import_records.ts";
 import type {
   FeedbackContext,
+  FeedbackSpan,
   IngestCounts,
   IngestRecord,
   LeaseHolder,
@@ -24,8 +26,10 @@ import type {
   TrainingSession,
   TrainingStats,
   TrainingWindow,
+  TrajectoryRow,
 } from "./records.ts";
 
+export type * from "./import_records.ts";
 export type * from "./records.ts";
 
 /** The right to train one policy type, held by this process until released or expired. */
@@ -36,9 +40,18 @@ export interface Lease extends AsyncDisposable {
   assertHeld(): Promise<void>;
 }
 
+/** By which right something is written that only the holder of a lease may write. */
+export interface Fence {
+  /**
+   * `lease.holder`. If another process has taken the lease in the meantime, nothing is written and
+   * RlcfError("lease_held") is thrown; the database decides, in the transaction that writes.
+   */
+  readonly fence?: LeaseHolder | undefined;
+}
+
 /**
  * Traces, feedback, checkpoints and sessions in one database. All methods throw RlcfError("database") when the database
- * fails, and RlcfError("usage") for what cannot be stored: numbers that are not finite, text with NUL, an id that is no
+ * fails for longer than the store is patient, and RlcfError("usage") for what cannot be stored: numbers that are not finite, text with NUL, an id that is no
  * UUID, an unknown trace, a version that exists.
  */
 export interface RLCFPersistence extends AsyncDisposable {
@@ -53,6 +66,13 @@ export interface RLCFPersistence extends AsyncDisposable {
   saveTraces(traces: readonly (readonly [ExecutionTrace, TraceContext?])[]): Promise<string[]>;
   /** Stores traces with their feedback in one transaction; rows whose id exists are left as they are. */
   ingest(records: readonly IngestRecord[]): Promise<IngestCounts>;
+  /**
+   * Stores records of another program with their ids, dates and scores in one transaction; rows whose id (of a
+   * checkpoint also: whose version) exists are left as they are.
+   */
+  importBatch(batch: ImportBatch): Promise<ImportCounts>;
+  /** Which of these ids, UUIDs in lower case, are stored. */
+  knownIds(kind: StoredKind, ids: readonly string[]): Promise<Set<string>>;
   /** The trace with its embedding back in place, or null. */
   getTrace(id: string): Promise<ExecutionTrace | null>;
   /** Traces that wait for feedback, newest first; 100 by default. */
@@ -72,13 +92,20 @@ export interface RLCFPersistence extends AsyncDisposable {
   countTrainingRows(window: TrainingWindow): Promise<number>;
   /** The window's rows, newest feedback first, in pages. `withFeedback` also reads the feedback itself. */
   readTrainingRows(window: TrainingWindow, options?: { withFeedback?: boolean }): AsyncIterable<readonly TrainingRow[]>;
+  /** The same rows, with the ReAct steps of their traces in place of the routing decisions. */
+  readTrajectoryRows(
+    window: TrainingWindow,
+    options?: { withFeedback?: boolean },
+  ): AsyncIterable<readonly TrajectoryRow[]>;
   /** Counts; filtered by version everywhere if one is given. */
   getTrainingStats(policyVersion?: string): Promise<TrainingStats>;
+  /** The times of the first and the last feedback, on traces of one version if it is given; null without any. */
+  getFeedbackSpan(policyVersion?: string): Promise<FeedbackSpan | null>;
   /** What the log is made of, counted without reading traces; of one version if it is given. */
   getLogGroups(policyVersion?: string): Promise<LogGroup[]>;
 
   /** Stores an inactive checkpoint row and returns its id. */
-  savePolicyCheckpoint(checkpoint: NewPolicyCheckpoint): Promise<string>;
+  savePolicyCheckpoint(checkpoint: NewPolicyCheckpoint, options?: Fence): Promise<string>;
   /** The active checkpoint of a policy type, or null. */
   getActivePolicy(policyType: string): Promise<PolicyCheckpoint | null>;
   /** One checkpoint, or null. */
@@ -89,13 +116,23 @@ export interface RLCFPersistence extends AsyncDisposable {
   tagPolicyCheckpoint(version: string, policyType: string, tag: string | null): Promise<boolean>;
   /** Keeps a benchmark's result, in place of an earlier one. False if the version does not exist. */
   savePolicyBench(version: string, policyType: string, bench: JsonObject): Promise<boolean>;
+  /** Gives files to a checkpoint that has none. False, and nothing changed, if there is no such checkpoint. */
+  setPolicyFiles(
+    version: string,
+    policyType: string,
+    files: { readonly stateDictPath: string; readonly manifestSha256: string },
+  ): Promise<boolean>;
   /** Removes rows of checkpoints that are neither active nor tagged; returns how many. */
-  deletePolicyCheckpoints(policyType: string, versions: readonly string[]): Promise<number>;
+  deletePolicyCheckpoints(policyType: string, versions: readonly string[], options?: Fence): Promise<number>;
   /**
    * Makes a version the only active one of its type, in one transaction with its entry in the history. False, and
    * nothing changed, if the version does not exist; true, and nothing changed, if it is active already.
    */
-  activatePolicy(version: string, policyType: string, why?: { by?: string; reason?: string }): Promise<boolean>;
+  activatePolicy(
+    version: string,
+    policyType: string,
+    why?: { by?: string; reason?: string } & Fence,
+  ): Promise<boolean>;
   /** The history of activations, newest first. */
   listActivations(policyType: string, limit?: number): Promise<PolicyActivation[]>;
 

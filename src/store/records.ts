@@ -8,6 +8,7 @@ import type { LevelName } from "../feedback/levels.ts";
 import type { MultilevelFeedback } from "../feedback/multilevel_feedback.ts";
 import type { ExecutionTrace } from "../trace/execution_trace.ts";
 import type { LogKind } from "../trace/gating_decision.ts";
+import type { ReActStepRecord } from "../trace/react_episode.ts";
 
 /** What a trace is stored with. */
 export interface TraceContext {
@@ -103,12 +104,35 @@ export interface TrainingRow {
   readonly gatingWeights: Readonly<Record<string, number>>;
   /** Log probability of the drawn expert; null unless sampled. */
   readonly gatingLogProb: number | null;
-  /** The embedding, or null if the trace has none. May be a view that is only valid until the next page. */
+  /** The embedding, or null if the trace has none. In memory of its own, which the reader may use as it likes. */
   readonly embedding: Float32Array | null;
   /** `overallScore()` of the feedback, in [0, 1]. */
   readonly score: number;
   /** Mean of the numbers given on each level, in [0, 1]; null where the level was not judged. */
   readonly levelScores: Readonly<Record<LevelName, number | null>>;
+  /** Authority of who gave the feedback, in [0, 1]. */
+  readonly userAuthority: number;
+  /** Who gave the feedback, or null. */
+  readonly userId: string | null;
+  /** The feedback itself; present only if the reader asked for it. */
+  readonly feedback?: MultilevelFeedback;
+}
+
+/** One feedback row joined to its trace, as columns; what training the ReAct policy needs and nothing else. */
+export interface TrajectoryRow {
+  /** The trace's id. */
+  readonly traceId: string;
+  /** The query's id. */
+  readonly queryId: string;
+  /** The steps of the ReAct policy, in order; null if the trace has none. */
+  readonly steps: readonly ReActStepRecord[] | null;
+  /**
+   * [steps, stateDim] the states, or null if a step has none or they differ in length. May be a view that is only valid
+   * until the next page.
+   */
+  readonly states: Float32Array | null;
+  /** `overallScore()` of the feedback, in [0, 1]. */
+  readonly score: number;
   /** Authority of who gave the feedback, in [0, 1]. */
   readonly userAuthority: number;
   /** Who gave the feedback, or null. */
@@ -133,6 +157,14 @@ export interface TrainingStats {
   readonly log_kinds: Readonly<Record<LogKind, number>>;
 }
 
+/** The times of the first and the last feedback. */
+export interface FeedbackSpan {
+  /** ISO 8601 in UTC. */
+  readonly oldest: string;
+  /** ISO 8601 in UTC. */
+  readonly newest: string;
+}
+
 /** Traces that are alike in everything that says whether a log can be learned from, counted. */
 export interface LogGroup {
   /** The version that routed them, or null if it was not stored. */
@@ -149,6 +181,10 @@ export interface LogGroup {
   readonly certain: number;
   /** Smallest log probability of a drawn expert; null unless sampled. */
   readonly minLogProb: number | null;
+  /** Experts that the policy weighed, in alphabetical order; the drawn one alone if sampled. */
+  readonly experts: readonly string[];
+  /** The drawn expert's probability, or every weight of a soft trace, is 0 in float32. */
+  readonly weightless: boolean;
 }
 
 /** A checkpoint's row. */

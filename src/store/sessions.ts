@@ -12,15 +12,19 @@ import { thisProcess } from "./process.ts";
 import type { SessionTable } from "./tables.ts";
 import { countOf, jsonText, limitOf, nameOf, optionalName, uuidOrUndefined } from "./values.ts";
 
-/** Opens a session; see RLCFPersistence.startTrainingSession. */
+/**
+ * Opens a session; see RLCFPersistence.startTrainingSession.
+ *
+ * @param id of the new row; a second attempt with the same one adds nothing
+ */
 export async function startTrainingSession(
   { db }: Database,
   policyType: string,
   options: { policyVersionFrom?: string | null; config?: JsonObject },
+  id: string,
   startedAt: string,
 ): Promise<string> {
   const { host, processId } = thisProcess();
-  const id = crypto.randomUUID();
   await db.insertInto("training_sessions").values({
     id,
     policy_type: nameOf(policyType, "policy_type", 50),
@@ -36,7 +40,7 @@ export async function startTrainingSession(
     error_message: null,
     started_at: startedAt,
     ended_at: null,
-  }).execute();
+  }).onConflict((conflict) => conflict.column("id").doNothing()).execute();
   return id;
 }
 
@@ -105,7 +109,10 @@ async function closeSession({ db }: Database, id: string, change: Updateable<Ses
   if (closed) return;
   const row = uuid === undefined
     ? undefined
-    : await db.selectFrom("training_sessions").select("status").where("id", "=", uuid).executeTakeFirst();
+    : await db.selectFrom("training_sessions").select(["status", "ended_at"]).where("id", "=", uuid)
+      .executeTakeFirst();
+  // By an attempt whose answer was lost.
+  if (row !== undefined && row.status === change.status && row.ended_at === change.ended_at) return;
   const found = row === undefined ? "no such session" : `one that is ${row.status}`;
   throw new RlcfError(
     "usage",

@@ -4,7 +4,24 @@
  * @module
  */
 import type { Database } from "./database.ts";
-import type { TrainingStats } from "./records.ts";
+import type { FeedbackSpan, TrainingStats } from "./records.ts";
+
+/** The first and the last feedback; see RLCFPersistence.getFeedbackSpan. */
+export async function getFeedbackSpan({ db }: Database, policyVersion?: string): Promise<FeedbackSpan | null> {
+  // Each end by a walk of one step along the index, where min and max in one query would read all of it.
+  const end = (order: "asc" | "desc"): Promise<{ created_at: string } | undefined> =>
+    db.selectFrom("rlcf_feedback as f").select("f.created_at")
+      .$if(policyVersion !== undefined, (query) =>
+        query.where(({ exists, selectFrom }) =>
+          exists(
+            selectFrom("rlcf_traces as t").select("t.id").whereRef("t.id", "=", "f.trace_id")
+              .where("t.policy_version", "=", policyVersion!),
+          )
+        ))
+      .orderBy("f.created_at", order).limit(1).executeTakeFirst();
+  const [oldest, newest] = [await end("asc"), await end("desc")];
+  return oldest === undefined || newest === undefined ? null : { oldest: oldest.created_at, newest: newest.created_at };
+}
 
 /** Counts, filtered by version everywhere if one is given; see RLCFPersistence.getTrainingStats. */
 export async function getTrainingStats({ db }: Database, policyVersion?: string): Promise<TrainingStats> {

@@ -32,6 +32,10 @@ export interface TraceTable {
   gating_log_prob: number | null;
   /** Little-endian float32. */
   query_embedding: Uint8Array | null;
+  /** JSON array: action, log_prob, value, reward and done of each ReAct step; null where there is none. */
+  react_steps: string | null;
+  /** [steps, stateDim] little-endian float32; null where the steps have no states of one length. */
+  react_states: Uint8Array | null;
   has_feedback: Flag;
   created_at: string;
 }

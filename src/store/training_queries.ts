@@ -27,10 +27,15 @@ export interface PageRequest {
   readonly limit: number;
   /** Whether the feedback's JSON comes as the last column. */
   readonly withFeedback: boolean;
+  /** Which policy's columns are read; `gating` by default. */
+  readonly log?: LogName | undefined;
 }
 
-/** A page's columns, in order, and what they hold. */
-const PAGE_COLUMNS = [
+/** The policies that learn from feedback. */
+export type LogName = "gating" | "react";
+
+/** The columns of a page for the GatingPolicy, in order, and what they hold. */
+const GATING_COLUMNS = [
   ["f.id", "uuid"],
   ["f.created_at", "time"],
   ["f.trace_id", "uuid"],
@@ -48,7 +53,35 @@ const PAGE_COLUMNS = [
   ["f.feedback", "json"],
 ] as const satisfies readonly (readonly [string, ColumnType])[];
 
-/** A row of a page, in the order of its columns. */
+/** The columns of a page for the ReActPolicy. */
+const REACT_COLUMNS = [
+  ["f.id", "uuid"],
+  ["f.created_at", "time"],
+  ["f.trace_id", "uuid"],
+  ["f.overall_score", "float"],
+  ["f.user_authority", "float"],
+  ["f.user_id", "text"],
+  ["t.query_id", "text"],
+  ["t.react_steps", "json"],
+  ["t.react_states", "bytes"],
+  ["f.feedback", "json"],
+] as const satisfies readonly (readonly [string, ColumnType])[];
+
+/** A row of a page for the ReActPolicy, in the order of its columns. */
+export type ReActPageRow = readonly [
+  id: string,
+  createdAt: string,
+  traceId: string,
+  overallScore: number,
+  userAuthority: number,
+  userId: string | null,
+  queryId: string,
+  steps: string | null,
+  states: Uint8Array | null,
+  feedback?: string,
+];
+
+/** A row of a page for the GatingPolicy, in the order of its columns. */
 export type PageRow = readonly [
   id: string,
   createdAt: string,
@@ -68,17 +101,17 @@ export type PageRow = readonly [
 ];
 
 /** What the columns of a page hold. */
-export function pageTypes(withFeedback: boolean): readonly ColumnType[] {
-  return pageColumns(withFeedback).map(([, type]) => type);
+export function pageTypes(withFeedback: boolean, log: LogName = "gating"): readonly ColumnType[] {
+  return pageColumns(withFeedback, log).map(([, type]) => type);
 }
 
 /** A page of feedback joined to its traces, newest first. */
 export function pageQuery(db: Kysely<Tables>, window: TrainingWindow, page: PageRequest): CompiledQuery {
-  const { cursor, limit, withFeedback } = page;
+  const { cursor, limit, withFeedback, log = "gating" } = page;
   const { policyVersion } = window;
   const since = optionalTime(window.since, "since");
   return db.selectFrom("rlcf_feedback as f").innerJoin("rlcf_traces as t", "t.id", "f.trace_id")
-    .select(pageColumns(withFeedback).map(([name]) => name))
+    .select(pageColumns(withFeedback, log).map(([name]) => name))
     .where((eb) =>
       // The cursor takes the place of the upper bound. With both, SQLite would look for the bound alone and read every
       // earlier page again.
@@ -110,6 +143,9 @@ export function countQuery(db: Kysely<Tables>, window: TrainingWindow): Compiled
   return db.selectFrom(rows.as("w")).select((eb) => eb.fn.countAll<number>().as("n")).compile();
 }
 
-function pageColumns(withFeedback: boolean): readonly (typeof PAGE_COLUMNS)[number][] {
-  return withFeedback ? PAGE_COLUMNS : PAGE_COLUMNS.slice(0, -1);
+type PageColumn = (typeof GATING_COLUMNS)[number] | (typeof REACT_COLUMNS)[number];
+
+function pageColumns(withFeedback: boolean, log: LogName): readonly PageColumn[] {
+  const columns: readonly PageColumn[] = log === "gating" ? GATING_COLUMNS : REACT_COLUMNS;
+  return withFeedback ? columns : columns.slice(0, -1);
 }

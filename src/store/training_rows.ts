@@ -11,8 +11,6 @@ import { embeddingFromBytes, TRACE_COLUMNS, traceFromRow } from "./trace_rows.ts
 import { countQuery, type Cursor, pageQuery, type PageRow, pageTypes } from "./training_queries.ts";
 import { limitOf, optionalTime } from "./values.ts";
 
-/** Rows of a page: 3 MB of embeddings of 768 floats. */
-const ROWS_PER_PAGE = 1000;
 /** Pairs returned where the filter does not say. */
 const DEFAULT_LIMIT = 1000;
 
@@ -50,12 +48,13 @@ export async function* readTrainingRows(
   withFeedback: boolean,
 ): AsyncGenerator<readonly TrainingRow[], void> {
   const types = pageTypes(withFeedback);
+  const weights = new WeightTexts();
   let cursor: Cursor | undefined;
   for (let left = limitOf(window.maxFeedback, "maxFeedback"); left > 0;) {
-    const limit = Math.min(left, ROWS_PER_PAGE);
+    const limit = Math.min(left, database.rowsPerPage);
     const query = pageQuery(database.db, window, { cursor, limit, withFeedback });
     const rows = await database.readArrays(query, types) as readonly unknown[] as readonly PageRow[];
-    if (rows.length > 0) yield rows.map(trainingRow);
+    if (rows.length > 0) yield rows.map((row) => trainingRow(row, weights));
     if (rows.length < limit) return;
     left -= rows.length;
     const [id, createdAt] = rows.at(-1)!;
@@ -63,7 +62,24 @@ export async function* readTrainingRows(
   }
 }
 
-function trainingRow(row: PageRow): TrainingRow {
+/** Logged weights by their JSON: those of drawn experts are often the same few, and parsing costs as much as reading. */
+class WeightTexts {
+  /** Texts remembered at most; mixtures differ from row to row, and looking for them is cheap. */
+  static readonly #MOST = 64;
+  readonly #parsed = new Map<string, TrainingRow["gatingWeights"]>();
+
+  /** What a text says; the same object for the same text. */
+  parse(text: string): TrainingRow["gatingWeights"] {
+    let weights = this.#parsed.get(text);
+    if (weights === undefined) {
+      weights = JSON.parse(text) as TrainingRow["gatingWeights"];
+      if (this.#parsed.size < WeightTexts.#MOST) this.#parsed.set(text, weights);
+    }
+    return weights;
+  }
+}
+
+function trainingRow(row: PageRow, weights: WeightTexts): TrainingRow {
   const [
     ,
     ,
@@ -85,7 +101,7 @@ function trainingRow(row: PageRow): TrainingRow {
     traceId,
     queryId,
     logKind,
-    gatingWeights: JSON.parse(gatingWeights),
+    gatingWeights: weights.parse(gatingWeights),
     gatingLogProb,
     // Damaged bytes come out empty, which no policy takes for its own dimension.
     embedding: embedding === null ? null : embeddingFromBytes(embedding),

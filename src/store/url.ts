@@ -42,7 +42,9 @@ const SSL_MODES = ["disable", "prefer", "require", "verify-ca", "verify-full", "
  *
  * Of the parameters of a PostgreSQL URL, `sslmode` (also written `ssl`, as asyncpg has it) decides about encryption:
  * none or `disable` means plaintext; `no-verify` encrypts and trusts any server; all others encrypt and verify the
- * certificate and the host's name. The others are the driver's, e.g. `host`, `application_name`, `sslrootcert`.
+ * certificate and the host's name. `connect_timeout` (seconds), `query_timeout` and `statement_timeout` (milliseconds)
+ * limit the time of a connection, of an answer and, on the server, of a statement. The others are the driver's, e.g.
+ * `host`, `application_name`, `sslrootcert`.
  *
  * @throws RlcfError("usage") naming the accepted forms; the message never holds a password
  */
@@ -84,6 +86,10 @@ function parsePostgres(url: string, rest: string): PostgresTarget {
   if (decoded.includes(undefined)) return refuse(url, "found a % that does not start an escape", ESCAPE_HINT);
   const parameters = new URLSearchParams(query);
   settleEncryption(url, parameters);
+  for (const name of ["connect_timeout", "query_timeout", "statement_timeout"]) {
+    const value = parameters.get(name);
+    if (value !== null && !/^[1-9]\d{0,8}$/.test(value)) refuse(url, `found no ${name}, wanted a whole number from 1`);
+  }
   const text = parameters.toString();
   return {
     dialect: "postgres",

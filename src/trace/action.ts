@@ -6,14 +6,14 @@
 import { expectNumber, expectObject, expectText, expectTimestamp, type JsonObject, unwanted } from "../base/check.ts";
 
 /** Action types that rlcf gives a meaning to. Others are kept as they came. */
-export const ACTION_TYPES = ["expert_selection", "graph_traversal", "tool_use"] as const;
+export const ACTION_TYPES = ["expert_selection", "graph_traversal", "tool_use", "react_step"] as const;
 
 /** The values of `metadata.source` that mark an expert selection as a decision of the gating policy. */
 export const GATING_SOURCES: readonly unknown[] = ["gating_policy", "neural_gating"];
 
 /** One recorded decision. Immutable; metadata and parameters are the JSON of the record and keep its snake_case. */
 export interface Action {
-  /** `expert_selection`, `graph_traversal`, `tool_use`, or any other text. */
+  /** `expert_selection`, `graph_traversal`, `tool_use`, `react_step`, or any other text. */
   readonly actionType: string;
   /** What was decided, e.g. `{expert_type: "literal", weight: 0.7}`. */
   readonly parameters: JsonObject;
@@ -27,7 +27,7 @@ export interface Action {
 
 /** An {@link Action} as JSON. */
 export interface ActionJson {
-  /** `expert_selection`, `graph_traversal`, `tool_use`, or any other text. */
+  /** `expert_selection`, `graph_traversal`, `tool_use`, `react_step`, or any other text. */
   readonly action_type: string;
   /** What was decided, e.g. `{expert_type: "literal", weight: 0.7}`. */
   readonly parameters: JsonObject;

@@ -12,6 +12,7 @@ import {
   type JsonObject,
 } from "../base/check.ts";
 import { type Action, actionFromJson, type ActionJson, actionToJson, cloneJson } from "./action.ts";
+import { REACT_STEP, reactAction, type ReActStep } from "./react_episode.ts";
 
 /** An {@link ExecutionTrace} as JSON. */
 export interface ExecutionTraceJson {
@@ -167,6 +168,15 @@ export class ExecutionTrace {
       tool_name: expectText(use.toolName, `${where}.tool_name`),
       tool_parameters: use.parameters ?? {},
     });
+  }
+
+  /**
+   * Appends a step of an agent that the ReAct policy steers: what it saw, what it did, with which probability, and what
+   * the critic expected. The steps of a trace, in order, are one episode, which its feedback ends.
+   */
+  addReActStep(step: ReActStep): this {
+    const { parameters, metadata } = reactAction(step, `trace.actions[${this.#actions.length}]`);
+    return this.#add(REACT_STEP, { logProb: step.logProb, metadata }, parameters);
   }
 
   /** Appends the generation of an expert's prompt. */

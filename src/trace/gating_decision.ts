@@ -35,7 +35,7 @@ export function gatingDecision(trace: ExecutionTrace): GatingDecision {
   const weights: Record<string, number> = Object.create(null);
   for (const [i, { parameters }] of selections.entries()) {
     const expert = parameters.expert_type;
-    const where = `gating selection ${i} of query ${trace.queryId}`;
+    const where = `gating selection ${i} of query ${JSON.stringify(trace.queryId)}`;
     if (typeof expert !== "string" || expert === "") unwanted(expert, `${where}: expert_type`, "the name of an expert");
     const weight = parameters.weight ?? DEFAULT_WEIGHT;
     if (typeof weight !== "number" || !Number.isFinite(weight) || weight < 0) {
@@ -55,7 +55,9 @@ export function gatingDecision(trace: ExecutionTrace): GatingDecision {
 function queryEmbedding(trace: ExecutionTrace, selections: readonly Action[]): Float32Array | null {
   for (const { metadata } of [...selections, trace]) {
     const value = metadata.query_embedding;
-    if (value !== undefined && value !== null) return embeddingOf(value, `query_embedding of query ${trace.queryId}`);
+    if (value !== undefined && value !== null) {
+      return embeddingOf(value, `query_embedding of query ${JSON.stringify(trace.queryId)}`);
+    }
   }
   return null;
 }

@@ -150,7 +150,7 @@ function fitRidges(
 }
 
 /** The value that a row's logged mixture has under values [N, E]. */
-function mixtureValue(episodes: EpisodeSet, row: number, valuesNE: Float32Array): number {
+export function mixtureValue(episodes: EpisodeSet, row: number, valuesNE: Float32Array): number {
   const experts = episodes.experts.length;
   let value = 0;
   for (let k = row * experts; k < (row + 1) * experts; k++) value += episodes.mixtures[k]! * valuesNE[k]!;

@@ -7,6 +7,7 @@
 import { Random } from "../base/random.ts";
 import type { EpisodeSet } from "../episodes/episode_set.ts";
 import { needsValues, type Objective } from "./objective.ts";
+import { type Contradiction, discountContradictions } from "./contradictions.ts";
 import { type CrossFit, crossFitValues } from "./reward_model.ts";
 import type { SingleStepTrainer, VisitMetrics } from "./single_step_trainer.ts";
 
@@ -20,14 +21,20 @@ export interface RunCursor {
 
 /**
  * The steps that `auto` aims at, and the passes that it makes at least. How far the policy gets depends on the number of
- * steps, whatever the size of the log (bench/README.md); further ones only learn the reward model's errors.
+ * steps, whatever the size of the log (bench/README.md). Further ones only learn the reward model's errors; a linear
+ * policy, with a single layer to move, needs three times as many.
  */
-const AUTO_EPOCHS = { steps: 900, passes: 3 } as const;
+const AUTO_EPOCHS = { steps: 900, linearSteps: 3000, passes: 3 } as const;
 
 /** The number of passes over so many rows: the one asked for, or enough for the policy to settle. */
-export function epochsFor(choice: number | "auto", rows: number, batchSize: number): number {
+export function epochsFor(
+  choice: number | "auto",
+  rows: number,
+  { batchSize, hiddenDim }: { readonly batchSize: number; readonly hiddenDim: number },
+): number {
   if (choice !== "auto") return choice;
-  return Math.max(AUTO_EPOCHS.passes, Math.ceil(AUTO_EPOCHS.steps / Math.ceil(rows / batchSize)));
+  const steps = hiddenDim === 0 ? AUTO_EPOCHS.linearSteps : AUTO_EPOCHS.steps;
+  return Math.max(AUTO_EPOCHS.passes, Math.ceil(steps / Math.ceil(rows / batchSize)));
 }
 
 /** What a {@link TrainingRun} is made of. */
@@ -40,38 +47,62 @@ export interface TrainingRunOptions {
   readonly epochs: number;
   readonly batchSize: number;
   readonly seed: number;
+  /** Whether users who contradict the rest count less, where the objective fits a reward model; true by default. */
+  readonly discountContradictions?: boolean | undefined;
   /** Where to start; at the beginning by default. */
   readonly cursor?: RunCursor | undefined;
+}
+
+/** What a log teaches an objective. */
+interface Lesson {
+  /** The log, with the weights that training gives its rows. */
+  readonly episodes: EpisodeSet;
+  readonly contradictions: readonly Contradiction[];
+  readonly crossFit?: CrossFit | undefined;
+}
+
+/** The values and weights that a run learns from; fitted again where somebody contradicts the rest. */
+function lessonOf(options: TrainingRunOptions): Lesson {
+  const { episodes, trainingRows, objective } = options;
+  if (!needsValues(objective)) return { episodes, contradictions: [] };
+  const first = crossFitValues(episodes, trainingRows);
+  if (options.discountContradictions === false) return { episodes, contradictions: [], crossFit: first };
+  const discounted = discountContradictions(episodes, trainingRows, first.valuesNE);
+  if (discounted.contradictions.length === 0) return { ...discounted, crossFit: first };
+  return { ...discounted, crossFit: crossFitValues(discounted.episodes, trainingRows) };
 }
 
 /** The passes of one training session. */
 export class TrainingRun {
   readonly #options: TrainingRunOptions;
   readonly #weightScale: number;
-  readonly #crossFit: CrossFit | undefined;
+  readonly #lesson: Lesson;
   #cursor: RunCursor;
   #order: Uint32Array | undefined;
 
-  private constructor(options: TrainingRunOptions, crossFit: CrossFit | undefined) {
+  private constructor(options: TrainingRunOptions, lesson: Lesson) {
     this.#options = options;
-    this.#crossFit = crossFit;
+    this.#lesson = lesson;
     this.#cursor = options.cursor ?? { epoch: 0, position: 0 };
-    const { episodes, trainingRows } = options;
-    const mass = trainingRows.reduce((sum, row) => sum + episodes.sampleWeights[row]!, 0);
+    const { trainingRows } = options;
+    const mass = trainingRows.reduce((sum, row) => sum + lesson.episodes.sampleWeights[row]!, 0);
     this.#weightScale = trainingRows.length / mass;
   }
 
-  /** Uploads the embeddings and, for `direct`, fits the reward model. */
+  /** Uploads the embeddings and, where the objective needs one, fits the reward model. */
   static async start(options: TrainingRunOptions): Promise<TrainingRun> {
-    const { episodes, trainingRows, objective, trainer } = options;
-    await trainer.policy.engine.upload(episodes.embeddings);
-    const crossFit = needsValues(objective) ? crossFitValues(episodes, trainingRows) : undefined;
-    return new TrainingRun(options, crossFit);
+    await options.trainer.policy.engine.upload(options.episodes.embeddings);
+    return new TrainingRun(options, lessonOf(options));
   }
 
   /** The ridge of the reward model; undefined where the objective needs none. */
   get ridge(): number | undefined {
-    return this.#crossFit?.ridge;
+    return this.#lesson.crossFit?.ridge;
+  }
+
+  /** Users who count less in this run than their authority says; nobody where no reward model is fitted. */
+  get contradictions(): readonly Contradiction[] {
+    return this.#lesson.contradictions;
   }
 
   /** Where the run stands. */
@@ -104,12 +135,12 @@ export class TrainingRun {
     const start = this.#cursor.position;
     const end = Math.min(trainingRows.length, start + Math.ceil(episodes / batchSize) * batchSize);
     const metrics = await trainer.trainRows({
-      episodes: this.#options.episodes,
+      episodes: this.#lesson.episodes,
       rows: order.subarray(start, end),
       batchSize,
       objective,
       weightScale: this.#weightScale,
-      valuesNE: this.#crossFit?.valuesNE,
+      valuesNE: this.#lesson.crossFit?.valuesNE,
     });
     if (end < trainingRows.length) {
       this.#cursor = { epoch: this.#cursor.epoch, position: end };

@@ -8,7 +8,7 @@ import manifest from "../../deno.json" with { type: "json" };
 import { onlyObject, rlcf, start, Workplace } from "./support.ts";
 
 const COMMANDS = [["train"], ["stats"], ["ingest"], ["route"], ["demo"]]
-  .concat(["list", "show", "activate", "rollback", "verify"].map((name) => ["policy", name]));
+  .concat(["list", "show", "activate", "rollback", "tag", "verify"].map((name) => ["policy", name]));
 
 Deno.test("--help of every command prints its options on stdout and exits with 0", async () => {
   for (const command of COMMANDS) {
@@ -29,8 +29,16 @@ Deno.test("the tasks train, stats and demo are the program with that command", a
   }
 });
 
-Deno.test("--version prints the version of deno.json", async () => {
-  assert.deepEqual(await rlcf(["--version"]), { code: 0, stdout: `${manifest.version}\n`, stderr: "" });
+Deno.test("--version prints the version of deno.json, the commit, Deno and the engines", async () => {
+  const { code, stdout, stderr } = await rlcf(["--version"]);
+  assert.deepEqual([code, stderr], [0, ""]);
+  const [program, ...rest] = stdout.trimEnd().split("\n");
+  assert.equal(program, `rlcf ${manifest.version}`);
+  assert.deepEqual(rest, [
+    "commit unknown (run from source)",
+    `deno ${Deno.version.deno} (v8 ${Deno.version.v8}, ${Deno.build.target})`,
+    "engines webgpu, simd, wasm, cpu",
+  ]);
 });
 
 Deno.test("a mistyped command or option exits with 2 and names the nearest one", async () => {

@@ -11,14 +11,25 @@ Deno.test("stats --json has the specification's fields and ours", async () => {
   using place = new Workplace();
   await place.fill(12);
   await place.run(["train"]);
-  const { sessions, checkpoints, active, logs, ...counts } = onlyObject(
+  const { sessions, checkpoints, active, logs, training, ...counts } = onlyObject(
     await place.run(["stats", "--json"]),
   ) as unknown as {
     sessions: Record<string, unknown>[];
     checkpoints: Record<string, unknown>[];
     active: Record<string, unknown>;
     logs: Record<string, unknown>[];
+    training: Record<string, unknown>;
   };
+  assert.deepEqual(
+    { ...training, since: typeof training.since },
+    {
+      since: "string",
+      available: 12,
+      usable: 12,
+      skipped: {},
+      outside_window: { older: 0, oldest: null, days_to_reach: null, newer: 0 },
+    },
+  );
   assert.deepEqual(
     logs.map(({ policy_version, log, traces, usable_share }) => [policy_version, log, traces, usable_share]),
     [

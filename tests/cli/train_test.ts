@@ -26,7 +26,9 @@ Deno.test("train makes an active version whose files have the hash that --json t
     keysOf({ ...rest, episodes: { ...(rest.episodes as object), skipped: [] } }).sort(),
     [
       ...["activated", "activation_reason", "backend", "checkpoint.path", "checkpoint.sha256", "device"],
-      ...["episodes.available", "episodes.holdout", "episodes.skipped", "episodes.trained", "parent_version"],
+      ...["episodes.available", "episodes.holdout", "episodes.outside_window.days_to_reach"],
+      ...["episodes.outside_window.newer", "episodes.outside_window.older", "episodes.outside_window.oldest"],
+      ...["episodes.skipped", "episodes.trained", "fallbacks", "parent_version"],
       ...["policy_type", "session_id", "status", "throughput.load_rows_per_s", "throughput.train_episodes_per_s"],
       ...["throughput.wall_s", "updates", "version"],
     ],

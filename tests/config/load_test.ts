@@ -2,7 +2,7 @@ import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { RlcfError } from "../../src/base/errors.ts";
 import { DEFAULT_CONFIG_PATH, loadConfig } from "../../src/config/load.ts";
 import type { ConfigOrigin } from "../../src/config/load.ts";
-import { defaultConfig } from "../../src/config/resolve.ts";
+import { defaultConfig } from "./support.ts";
 
 /** Runs with a file of this content in a folder of its own. */
 async function withFile(content: string | Uint8Array, use: (path: string) => Promise<void>): Promise<void> {

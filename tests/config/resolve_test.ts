@@ -1,9 +1,9 @@
 import { deepEqual, equal } from "node:assert/strict";
-import { defaultConfig, resolveConfig } from "../../src/config/resolve.ts";
+import { resolveConfig } from "../../src/config/resolve.ts";
 import type { FlagValues } from "../../src/config/resolve.ts";
 import { flagOf, settings } from "../../src/config/schema.ts";
 import type { SettingKey } from "../../src/config/schema.ts";
-import { resolveText, usageError, valuesOf } from "./support.ts";
+import { defaultConfig, resolveText, usageError, valuesOf } from "./support.ts";
 
 /** For each setting a value that is not its default, as a flag or variable spells it, and what it means. */
 const others: Readonly<Record<SettingKey, readonly [text: string, value: unknown]>> = {
@@ -24,7 +24,23 @@ const others: Readonly<Record<SettingKey, readonly [text: string, value: unknown
   "training.importance_clip": ["1", 1],
   "training.residual_clip": ["2.5", 2.5],
   "training.feedback_weighting": ["none", "none"],
+  "training.discount_contradictions": ["false", false],
   "training.scoring": ["merlt", "merlt"],
+  "react_policy.state_dim": ["768", 768],
+  "react_policy.num_actions": ["3", 3],
+  "react_policy.hidden_dim": ["0", 0],
+  "react_policy.gamma": ["1", 1],
+  "react_policy.gae_lambda": ["0", 0],
+  "react_policy.clip_ratio": ["0.1", 0.1],
+  "react_policy.num_epochs": ["10", 10],
+  "react_policy.step_penalty": ["0", 0],
+  "react_policy.actions": ["search, read, answer", ["search", "read", "answer"]],
+  "react_policy.input_scale": ["1", 1],
+  "react_policy.learning_rate": ["0.001", 0.001],
+  "react_policy.minibatch_size": ["64", 64],
+  "react_policy.value_coef": ["1", 1],
+  "react_policy.max_grad_norm": ["0", 0],
+  "react_policy.target_kl": ["0", 0],
   "gating_policy.input_dim": ["1024", 1024],
   "gating_policy.hidden_dim": ["0", 0],
   "gating_policy.num_experts": ["3", 3],
@@ -45,8 +61,9 @@ const others: Readonly<Record<SettingKey, readonly [text: string, value: unknown
   "logging.level": ["error", "error"],
 };
 
-/** The expert settings must agree, so they are given together. */
+/** A number and the names that it counts must agree, so they are given together. */
 function together(key: SettingKey): readonly SettingKey[] {
+  if (key === "react_policy.num_actions") return [key, "react_policy.actions"];
   return key === "gating_policy.num_experts" ? [key, "gating_policy.experts"] : [key];
 }
 
@@ -60,6 +77,7 @@ Deno.test("every setting is reached from the file, and only that one", () => {
       expected[given] = others[given][1];
     }
     if (key === "gating_policy.experts") expected["gating_policy.num_experts"] = 3;
+    if (key === "react_policy.actions") expected["react_policy.num_actions"] = 3;
     const resolved = resolveText(text);
     deepEqual(valuesOf(resolved), expected, key);
     equal(resolved.sources[key], "file c.yaml:2");

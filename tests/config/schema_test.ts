@@ -1,7 +1,7 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
-import { defaultConfig } from "../../src/config/resolve.ts";
 import { flagOf, settings } from "../../src/config/schema.ts";
 import type { Config } from "../../src/config/schema.ts";
+import { defaultConfig } from "./support.ts";
 
 /** True only for types that are the same, so that `any` and wider types are caught by the type checker. */
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true : false;
@@ -43,6 +43,7 @@ Deno.test("the defaults are the specification's, and ours beneath", () => {
       importanceClip: 20,
       residualClip: 3,
       feedbackWeighting: "authority",
+      discountContradictions: true,
       scoring: "given",
     },
     gatingPolicy: {
@@ -51,6 +52,31 @@ Deno.test("the defaults are the specification's, and ours beneath", () => {
       numExperts: 4,
       experts: ["literal", "systemic", "principles", "precedent"],
       inputScale: "auto",
+    },
+    reactPolicy: {
+      stateDim: 1024,
+      numActions: 7,
+      hiddenDim: 256,
+      gamma: 0.99,
+      gaeLambda: 0.95,
+      clipRatio: 0.2,
+      numEpochs: 4,
+      stepPenalty: -0.05,
+      actions: [
+        "search_knowledge_graph",
+        "read_article",
+        "get_related_articles",
+        "search_precedents",
+        "extract_principle",
+        "final_answer",
+        "stop_and_summarize",
+      ],
+      inputScale: "auto",
+      learningRate: 0.0003,
+      minibatchSize: "auto",
+      valueCoef: 0.5,
+      maxGradNorm: 0.5,
+      targetKl: 0.01,
     },
     checkpoint: { directory: "models/policies", saveFrequency: 100, keepLastN: 5, activate: "gated" },
     database: { url: null, lookbackDays: 30, poolSize: 4 },

@@ -2,9 +2,9 @@ import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { parse } from "yaml";
 import { effectiveConfig } from "../../src/config/effective.ts";
 import { loadConfig } from "../../src/config/load.ts";
-import { defaultConfig } from "../../src/config/resolve.ts";
 import { schema, settings } from "../../src/config/schema.ts";
 import { hasShared, sharedUrl } from "../support/shared.ts";
+import { defaultConfig } from "./support.ts";
 
 const path = `${import.meta.dirname}/../../config/rlcf_training.yaml`;
 const text = Deno.readTextFileSync(path);

@@ -8,8 +8,13 @@ import { RlcfError } from "../../src/base/errors.ts";
 import { effectiveConfig } from "../../src/config/effective.ts";
 import { resolveConfig } from "../../src/config/resolve.ts";
 import type { ConfigInputs, ResolvedConfig } from "../../src/config/resolve.ts";
-import type { SettingKey } from "../../src/config/schema.ts";
+import type { Config, SettingKey } from "../../src/config/schema.ts";
 import type { SettingValue } from "../../src/config/setting.ts";
+
+/** The configuration when nothing is given. */
+export function defaultConfig(): Config {
+  return resolveConfig({}).config;
+}
 
 /** The configuration of a file named `c.yaml` with this text, and whatever else is given. */
 export function resolveText(text: string, others: Omit<ConfigInputs, "file"> = {}): ResolvedConfig {

@@ -1,6 +1,5 @@
 import { deepEqual, equal, match, ok } from "node:assert/strict";
-import { defaultConfig } from "../../src/config/resolve.ts";
-import { problemsOf, resolveText } from "./support.ts";
+import { defaultConfig, problemsOf, resolveText } from "./support.ts";
 
 Deno.test("a file that says nothing gives the defaults", () => {
   for (
@@ -73,8 +72,8 @@ database:
   const { config, notices } = resolveText(text);
   equal(config.training.minFeedback, 12);
   equal(config.evaluation.holdoutRatio, 0.3);
+  equal(config.reactPolicy.stepPenalty, -0.05);
   deepEqual(notices, [
-    "c.yaml:16: react_policy is a section of the original that rlcf does not use",
     "c.yaml:26: curriculum is a section of the original that rlcf does not use",
   ]);
 });

@@ -5,6 +5,7 @@
  */
 import fc from "fast-check";
 import { Random } from "../../src/base/random.ts";
+import { randomActions } from "../../src/bench/workload.ts";
 import type { NetworkShape, OptimizerSettings, TrainingSegment, TrainingState } from "../../src/engine/engine.ts";
 import { defaultInputScale, initialState } from "../../src/engine/network.ts";
 import type { LossHeadName } from "../../src/loss/heads.ts";
@@ -33,7 +34,7 @@ interface CaseSettings {
 
 /** A case with one hundred uploaded rows and normal random columns. */
 export function plainCase(settings: CaseSettings): EngineCase {
-  const { shape, seed, batchSize, visits } = settings;
+  const { shape, seed, batchSize, visits, head = "policy_gain" } = settings;
   const random = new Random(seed);
   const normals = (n: number): Float32Array => Float32Array.from({ length: n }, () => random.normal());
   const fresh = initialState(shape, seed);
@@ -46,9 +47,11 @@ export function plainCase(settings: CaseSettings): EngineCase {
     state: { ...fresh, firstMoments, secondMoments, step: 7 },
     inputsNI: normals(rows * shape.inputDim).map((x) => x / shape.inputScale),
     segment: {
-      head: settings.head ?? "policy_gain",
+      head,
       rows: Uint32Array.from({ length: visits }, () => random.below(rows)),
-      coefficients: normals(visits * shape.outputs),
+      coefficients: head === "ppo_actor"
+        ? randomActions(random, visits, shape.outputs)
+        : normals(visits * shape.outputs),
       targets: normals(visits),
       sampleWeights: normals(visits).map((weight) => Math.abs(weight)),
       batchSize,

@@ -75,6 +75,36 @@ function testEngine({ name, missing, runs, create }: EngineUnderTest): void {
     assert.deepEqual(await other.read(), whole.state);
   });
 
+  for (const head of Object.keys(LOSS_HEADS) as LossHeadName[]) {
+    test(`without an optimizer ${head} measures what a step would, and changes nothing`, async () => {
+      for (const batchSize of [1, 7]) {
+        const given = plainCase({ shape: SMALL, seed: 12, batchSize, visits: 3 * batchSize, head });
+        await using engine = await create(given.shape);
+        await engine.load(given.state);
+        await engine.upload(given.inputsNI);
+        const measured = await engine.train({ ...given.segment, optimizer: null });
+        assert.equal(measured.loss.length, 3);
+        assert.deepEqual(await engine.read(), given.state);
+        const { metrics } = await trained(create, { ...given, segment: sliced(given, 0, batchSize) });
+        for (const name of ["loss", "entropy", "gradNorm", "kl", "clipFraction"] as const) {
+          assert.equal(measured[name][0], metrics[name][0], name);
+        }
+      }
+    });
+  }
+
+  test("the wider the clip range of PPO, the fewer rows lie outside", async () => {
+    const given = plainCase({ shape: SMALL, seed: 13, batchSize: 64, visits: 64, head: "ppo_actor" });
+    await using engine = await create(given.shape);
+    await engine.load(given.state);
+    await engine.upload(given.inputsNI);
+    const outside = async (clipRatio?: number): Promise<number> =>
+      (await engine.train({ ...given.segment, clipRatio, optimizer: null })).clipFraction[0]!;
+    assert.equal(await outside(100), 0);
+    assert.ok(await outside(0.01) > 0.9);
+    assert.equal(await outside(), await outside(0.2));
+  });
+
   test("a state that was loaded is read back bit for bit, and stays a copy", async () => {
     await using engine = await create(SMALL);
     const { state } = plainCase({ shape: SMALL, seed: 7, batchSize: 1, visits: 1 });
@@ -161,10 +191,15 @@ function testRefusals(
     await refused(engine.train({ ...segment, coefficients: segment.coefficients.with(3, NaN) }), /row 0, column 3/);
     await refused(engine.train({ ...segment, targets: segment.targets.with(5, NaN) }), /targets: found NaN in row 5/);
     await refused(engine.train({ ...segment, sampleWeights: new Float32Array(1) }), /length of sampleWeights/);
+    const actions = { ...segment, head: "ppo_actor" } as const;
+    await refused(engine.train(actions), /coefficients: found 4 entries other than 0 in row 0, wanted one entry/);
+    const taken = segment.coefficients.map((_, k) => k % SMALL.outputs === 1 ? (k === 9 ? 0.5 : 2) : 0);
+    await refused(engine.train({ ...actions, coefficients: taken }), /coefficients: found 0.5 in row 2/);
+    await refused(engine.train({ ...segment, clipRatio: 0 }), /clipRatio is 0/);
     await refused(engine.train({ ...segment, batchSize: 0 }), /batchSize is 0/);
     await refused(engine.train({ ...segment, batchSize: 1.5 }), /batchSize is 1.5/);
     await refused(
-      engine.train({ ...segment, optimizer: { ...segment.optimizer, learningRate: NaN } }),
+      engine.train({ ...segment, optimizer: { ...segment.optimizer!, learningRate: NaN } }),
       /learningRate is NaN/,
     );
     assert.deepEqual(await engine.read(), given.state);
@@ -250,7 +285,7 @@ async function assertAgrees(create: EngineUnderTest["create"], given: EngineCase
   const close = (what: string, error: number, limit: number): void => {
     assert.ok(error <= limit, `${what} is off by ${error}, allowed ${limit}; ${describeCase(given)}`);
   };
-  for (const name of ["loss", "entropy", "gradNorm"] as const) {
+  for (const name of ["loss", "entropy", "gradNorm", "kl", "clipFraction"] as const) {
     assert.equal(metrics[name].length, wanted[name].length, `number of steps in ${name}`);
     for (const [step, value] of wanted[name].entries()) {
       // A mean loss may cancel to nearly 0; its terms are of size 1.

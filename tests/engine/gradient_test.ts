@@ -2,10 +2,11 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { Random } from "../../src/base/random.ts";
+import { randomActions } from "../../src/bench/workload.ts";
 import { initialState } from "../../src/engine/network.ts";
 import { type HeadBatch, LOSS_HEADS, type LossHeadName } from "../../src/loss/heads.ts";
 import { distance, norm } from "../support/numbers.ts";
-import { referenceGradient } from "../support/reference_engine.ts";
+import { clipMargin, referenceGradient } from "../support/reference_engine.ts";
 
 const HEADS = Object.keys(LOSS_HEADS) as LossHeadName[];
 
@@ -20,12 +21,14 @@ function numericGradient(f: (point: Float64Array) => number, point: Float64Array
   });
 }
 
-function randomBatch(random: Random, size: number, outputs: number): HeadBatch {
+function randomBatch(random: Random, head: LossHeadName, size: number, outputs: number): HeadBatch {
   const normals = (n: number): Float64Array => Float64Array.from({ length: n }, () => random.normal());
   return {
     size,
     outputs,
-    coefficientsBE: normals(size * outputs),
+    coefficientsBE: head === "ppo_actor"
+      ? Float64Array.from(randomActions(random, size, outputs))
+      : normals(size * outputs),
     targetsB: normals(size),
     sampleWeightsB: normals(size).map((w) => Math.abs(w)),
     entropyCoef: 0.3,
@@ -46,8 +49,11 @@ for (const head of HEADS) {
         fc.integer({ min: 1, max: 6 }),
         (seed, size, outputs) => {
           const random = new Random(seed);
-          const batch = randomBatch(random, size, outputs);
-          const outputsBE = Float64Array.from({ length: size * outputs }, () => 3 * random.normal());
+          const batch = randomBatch(random, head, size, outputs);
+          const spread = head === "ppo_actor" ? 0.5 : 3;
+          const outputsBE = Float64Array.from({ length: size * outputs }, () => spread * random.normal());
+          // Nor is one taken across an end of PPO's clip range.
+          fc.pre(head !== "ppo_actor" || clipMargin(outputsBE, batch) > 1e-3);
           const found = new Float64Array(outputsBE.length);
           LOSS_HEADS[head](outputsBE, batch, found);
           const loss = (at: Float64Array): number => LOSS_HEADS[head](at, batch, new Float64Array(at.length)).loss;
@@ -66,7 +72,7 @@ for (const head of HEADS) {
           const shape = { inputDim: 5, hiddenDim, outputs: 3, inputScale: 2 };
           const parametersP = Float64Array.from(initialState(shape, seed).parameters);
           const inputsBI = Float64Array.from({ length: size * 5 }, () => random.normal());
-          const batch = { ...randomBatch(random, size, 3), head, inputsBI };
+          const batch = { ...randomBatch(random, head, size, 3), head, inputsBI };
           const { gradientP, kinkMargin } = referenceGradient(shape, parametersP, batch);
           // A difference taken across the kink of a ReLU is not a derivative.
           fc.pre(kinkMargin > 1e-3);

@@ -15,9 +15,11 @@ function storeOf(rows: readonly TrainingRow[], late: readonly TrainingRow[] = []
       const all = [...late, ...rows].slice(0, maxFeedback);
       for (let i = 0; i < all.length; i += 2) {
         await Promise.resolve();
-        yield all.slice(i, i + 2).map(({ feedback, ...row }) =>
-          options?.withFeedback ? { ...row, feedback: feedback! } : row
-        );
+        // Each embedding in memory of its own, as the store gives them: the loader lets go of it.
+        yield all.slice(i, i + 2).map(({ feedback, ...row }) => {
+          const own = { ...row, embedding: row.embedding && row.embedding.slice() };
+          return options?.withFeedback ? { ...own, feedback: feedback! } : own;
+        });
       }
     },
   };
@@ -41,6 +43,20 @@ Deno.test("feedback that arrives between counting and reading is left for the ne
   const late = [drawnRow({ traceId: "late", queryId: "late" })];
   const found = await loadEpisodes(storeOf(rows, late), WINDOW, { ...OPTIONS, scoring: "given" });
   assert.equal(found.size, 3);
+});
+
+Deno.test("a page's embeddings are let go of once they lie in the set", async () => {
+  const pages: TrainingRow[][] = [];
+  const store = storeOf(rows);
+  const read = store.readTrainingRows.bind(store);
+  store.readTrainingRows = async function* (...args): AsyncGenerator<readonly TrainingRow[], void> {
+    for await (const page of read(...args)) {
+      pages.push([...page]);
+      yield page;
+    }
+  };
+  assert.deepEqual(await loadEpisodes(store, WINDOW, { ...OPTIONS, scoring: "given" }), episodesOf(rows));
+  assert.deepEqual(pages.flat().map(({ embedding }) => embedding?.length), [0, 0, 0]);
 });
 
 Deno.test("an empty window gives an empty set", async () => {

@@ -13,6 +13,8 @@ function group(change: Partial<LogGroup> = {}): LogGroup {
     traces: 10,
     certain: 0,
     minLogProb: Math.log(0.25),
+    experts: [change.expertType ?? "literal"],
+    weightless: false,
     ...change,
   };
 }

@@ -112,7 +112,7 @@ Deno.test("weights of the caller's own are normalised over the levels that count
 
 Deno.test("feedback without a single number has no score, and says so", () => {
   const silent = new MultilevelFeedback({ queryId: "q", retrievalFeedback: { sourcesRelevant: 3 } });
-  refuses(() => silent.overallScore(), /cannot score the feedback on query q: found no number on any level/);
+  refuses(() => silent.overallScore(), /cannot score the feedback on query "q": found no number on any level/);
   refuses(() => new MultilevelFeedback({ queryId: "q" }).overallScore(), /found no number/);
   refuses(() => example().overallScore({ weights: {} }), /found no number/);
 });

@@ -45,3 +45,26 @@ Deno.test("the softmax of huge logits is finite and sums to 1", () => {
     assert.ok(logPi.every((x) => x <= 0));
   }
 });
+
+Deno.test("PPO's loss is the smaller of the free and the bounded gain, and it says how far the policy has moved", () => {
+  // The actions' probabilities are 3/4 and 1/2; they were logged with 1/2 (ratio 1.5) and 5/9 (ratio 0.9).
+  const batch = { ...BATCH, coefficientsBE: Float64Array.of(0, 2, 1.8, 0), clipRatio: 0.2 };
+  const gradient = new Float64Array(4);
+  const { loss, entropy, kl, clipFraction } = LOSS_HEADS.ppo_actor(LOGITS, { ...batch, entropyCoef: 0 }, gradient);
+  near(entropy, ENTROPY);
+  near(loss, -(1 * 1.2 * 0.75 + 3 * 0.9 * 0.25) / 2);
+  near(kl, (0.5 - Math.log(1.5) + (-0.1 - Math.log(0.9))) / 2);
+  assert.equal(clipFraction, 0.5);
+  // The first row has left the range in the direction of its advantage: nothing pulls at it any more.
+  assert.deepEqual(Array.from(gradient.subarray(0, 2), Math.abs), [0, 0]);
+  near(gradient[2]!, 1.5 * 0.9 * 0.25 * (0.5 - 1));
+  near(gradient[3]!, 1.5 * 0.9 * 0.25 * 0.5);
+});
+
+Deno.test("PPO pulls a probability back that has left the clip range to the wrong side", () => {
+  const batch = { ...BATCH, coefficientsBE: Float64Array.of(0, 2, 0.5 * 4, 0), targetsB: Float64Array.of(-1, 1) };
+  const gradient = new Float64Array(4);
+  const { loss } = LOSS_HEADS.ppo_actor(LOGITS, { ...batch, entropyCoef: 0 }, gradient);
+  near(loss, -(1 * 1.5 * -1 + 3 * 1) / 2);
+  near(gradient[1]!, 0.5 * 1.5 * -1 * (0.75 - 1));
+});

@@ -72,6 +72,7 @@ function named(weights: readonly number[], change: Partial<Parameters<typeof war
     routingNE,
     parent: null,
     baseline: EVEN,
+    contradictions: [],
     ...change,
   });
   for (const { message } of warnings) assert.match(message, /\d/);
@@ -89,12 +90,30 @@ Deno.test("warnings are named: certainty, a single expert, a drifted baseline, o
   assert.deepEqual(named([0.4, 0.3, 0.2, 0.1], { baseline: { ...EVEN, baseline: 0.9 } }), ["baseline_drift"]);
 });
 
+Deno.test("a warning names the users who contradict the rest, a few of them one by one", () => {
+  const contradictions = Array.from({ length: 7 }, (_, i) => ({ userId: `u${i}`, episodes: 9, factor: 0.1 + i / 100 }));
+  const { episodes } = syntheticEpisodes({ size: 100 });
+  const split = splitHoldout(episodes, 0.2, 5);
+  const routingNE = new Float32Array(4 * split.holdout.length).fill(0.25);
+  const common = { trainingLog: { episodes, split }, routingNE, parent: null, baseline: EVEN };
+  const [warning, ...others] = warningsOf({ ...common, contradictions });
+  assert.deepEqual(others, []);
+  assert.equal(warning!.name, "contradicting_users");
+  assert.match(warning!.message, /^u0 x0\.10, u1 x0\.11, u2 x0\.12, u3 x0\.13, u4 x0\.14 and 2 more: /);
+});
+
 Deno.test("certain routing of each query to another expert has collapsed, but is not single", () => {
   const { episodes } = syntheticEpisodes({ size: 100 });
   const split = splitHoldout(episodes, 0.2, 5);
   const routingNE = new Float32Array(4 * split.holdout.length);
   for (let i = 0; i < split.holdout.length; i++) routingNE[4 * i + i % 4] = 1;
-  const found = warningsOf({ trainingLog: { episodes, split }, routingNE, parent: null, baseline: EVEN });
+  const found = warningsOf({
+    trainingLog: { episodes, split },
+    routingNE,
+    parent: null,
+    baseline: EVEN,
+    contradictions: [],
+  });
   assert.deepEqual(found.map(({ name }) => name), ["entropy_collapse"]);
 });
 

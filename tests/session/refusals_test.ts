@@ -113,5 +113,8 @@ Deno.test("a session that was left running by a process that died is closed by t
   const id = await work.store.startTrainingSession("gating");
   await work.train();
   const left = (await work.store.listTrainingSessions("gating")).find((session) => session.id === id)!;
-  assert.deepEqual([left.status, left.errorMessage], ["failed", "the process ended without closing the session"]);
+  assert.deepEqual([left.status, left.errorMessage], [
+    "failed",
+    "the process lost its lease without closing the session: it ended, or was stopped",
+  ]);
 });

@@ -178,10 +178,10 @@ testOnPostgres("a connection that the server ended is replaced", async (server) 
 });
 
 testOnPostgres(
-  "a connection that the server ends in the middle of a write fails that write and nothing else",
+  "a connection that the server ends in the middle of a write fails that write and nothing else, where nobody is patient",
   async (server) => {
     await using database = await server.createDatabase();
-    await using store = await createPersistence(database.url);
+    await using store = await createPersistence(database.url, { patienceMs: 0 });
     // Locks the table, and ends the first connection that waits for it.
     const ended = queryPostgres(
       database.url,

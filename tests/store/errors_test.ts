@@ -11,7 +11,11 @@ Deno.test("an error of the driver is translated, and nothing of its connection i
     code: "57P01",
     client: { password: PASSWORD },
   });
-  const work = attempt("read x", (error) => explainPostgres(error, PASSWORD), () => Promise.reject(thrown));
+  const work = attempt(
+    "read x",
+    { explain: (error) => explainPostgres(error, PASSWORD) },
+    () => Promise.reject(thrown),
+  );
   await assert.rejects(work, (error: RlcfError) => {
     assert.ok(
       refusal("database", /^cannot read x: the server ended the connection \(the server said \*\*\*\)$/)(error),
@@ -29,7 +33,7 @@ Deno.test("the first of several addresses that failed speaks for all", () => {
 
 Deno.test("defects and errors in the user's words pass as they are", async () => {
   for (const thrown of [new TypeError("x is undefined"), new RlcfError("usage", "y")]) {
-    const work = attempt("read x", (error) => explainPostgres(error, ""), () => Promise.reject(thrown));
+    const work = attempt("read x", { explain: (error) => explainPostgres(error, "") }, () => Promise.reject(thrown));
     await assert.rejects(work, (error) => error === thrown);
   }
 });

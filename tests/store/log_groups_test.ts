@@ -37,6 +37,8 @@ testOnEach(
         traces: 1,
         certain: 0,
         minLogProb: null,
+        experts: [],
+        weightless: false,
       },
       {
         policyVersion: "v1",
@@ -46,6 +48,8 @@ testOnEach(
         traces: 2,
         certain: 1,
         minLogProb: -0.5,
+        experts: ["literal"],
+        weightless: false,
       },
       {
         policyVersion: "v2",
@@ -55,6 +59,8 @@ testOnEach(
         traces: 1,
         certain: 0,
         minLogProb: null,
+        experts: ["literal", "precedent", "principles", "systemic"],
+        weightless: false,
       },
     ]);
     assert.deepEqual(await store.getLogGroups("v2"), sorted.slice(2));

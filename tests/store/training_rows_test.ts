@@ -78,7 +78,7 @@ testOnEach("pages follow each other without a gap or a repetition, also where ti
     sizes.push(page.length);
     seen.push(...page.map((row) => row.traceId));
   }
-  assert.deepEqual(sizes, [1000, 1000, 503]);
+  assert.deepEqual(sizes, store.dialect === "sqlite" ? [...Array(10).fill(250), 3] : [1000, 1000, 503]);
   assert.deepEqual(new Set(seen), new Set(given.map((record) => record.traceContext.id)));
   assert.equal(seen.length, 2503);
   const again = await collect(store.readTrainingRows(ALL));
@@ -112,8 +112,8 @@ testOnEach("the store can be written while its rows are read", async ({ store })
     await store.saveFeedback(page[0]!.traceId, rating(page[0]!.queryId, 0.5, "2027-01-01T00:00Z"));
     pages++;
   }
-  assert.equal(pages, 2);
-  assert.equal((await store.getTrainingStats()).total_feedback, 1202);
+  assert.equal(pages, store.dialect === "sqlite" ? 5 : 2);
+  assert.equal((await store.getTrainingStats()).total_feedback, 1200 + pages);
 });
 
 testOnEach("damaged embeddings come out with a length that fits no policy", async ({ store, query }) => {

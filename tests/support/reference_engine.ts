@@ -7,13 +7,21 @@
 import {
   ADAMW,
   type NetworkShape,
+  type OptimizerSettings,
   type PolicyEngine,
   type StepMetrics,
   type TrainingSegment,
   type TrainingState,
 } from "../../src/engine/engine.ts";
 import { checkState, type Layer, layersOf, parameterCount } from "../../src/engine/network.ts";
-import { type HeadBatch, LOSS_HEADS, type LossHeadName } from "../../src/loss/heads.ts";
+import {
+  CLIP_RATIO,
+  type HeadBatch,
+  type HeadValue,
+  logSoftmax,
+  LOSS_HEADS,
+  type LossHeadName,
+} from "../../src/loss/heads.ts";
 
 /** A batch as the reference sees it. */
 export interface ReferenceBatch extends HeadBatch {
@@ -23,13 +31,14 @@ export interface ReferenceBatch extends HeadBatch {
   readonly inputsBI: ArrayLike<number>;
 }
 
-/** Loss, entropy and the gradient of every parameter. */
-export interface ReferenceGradient {
-  readonly loss: number;
-  readonly entropy: number;
+/** What the head measured, and the gradient of every parameter. */
+export interface ReferenceGradient extends HeadValue {
   /** [P] */
   readonly gradientP: Float64Array;
-  /** Smallest distance of a hidden unit from the kink of its ReLU; Infinity where there is no hidden unit. */
+  /**
+   * Smallest distance of a hidden unit from the kink of its ReLU, or of one of PPO's ratios from an end of the clip
+   * range; Infinity where there is neither.
+   */
   readonly kinkMargin: number;
 }
 
@@ -76,12 +85,26 @@ export function referenceGradient(
 ): ReferenceGradient {
   const { activations, kinkMargin } = referenceForward(shape, parametersP, batch.inputsBI);
   let errorsBO = new Float64Array(batch.size * shape.outputs);
-  const { loss, entropy } = LOSS_HEADS[batch.head](activations.at(-1)!, batch, errorsBO);
+  const measured = LOSS_HEADS[batch.head](activations.at(-1)!, batch, errorsBO);
   const gradientP = new Float64Array(parametersP.length);
   for (const [i, layer] of [...layersOf(shape).entries()].reverse()) {
     errorsBO = backThrough(layer, parametersP, activations[i]!, errorsBO, gradientP);
   }
-  return { loss, entropy, gradientP, kinkMargin };
+  const margin = batch.head === "ppo_actor" ? clipMargin(activations.at(-1)!, batch) : Infinity;
+  return { ...measured, gradientP, kinkMargin: Math.min(kinkMargin, margin) };
+}
+
+/** Smallest distance of a ratio from an end of the clip range, where PPO's loss has a kink. */
+export function clipMargin(logitsBE: Float64Array, batch: HeadBatch): number {
+  const { size, outputs, coefficientsBE, clipRatio = CLIP_RATIO } = batch;
+  const [piE, logPiE] = [new Float64Array(outputs), new Float64Array(outputs)];
+  let margin = Infinity;
+  for (let b = 0; b < size; b++) {
+    logSoftmax(logitsBE.subarray(b * outputs, (b + 1) * outputs), piE, logPiE);
+    const ratio = piE.reduce((sum, pi, e) => sum + pi * coefficientsBE[b * outputs + e]!, 0);
+    for (const end of [1 - clipRatio, 1 + clipRatio]) margin = Math.min(margin, Math.abs(ratio - end));
+  }
+  return margin;
 }
 
 /** Adds up one layer's gradient; returns the errors at its inputs, zero where the ReLU below was off. */
@@ -106,6 +129,9 @@ function backThrough(
   }
   return errorsBI;
 }
+
+/** What one step measured. */
+type MeasuredStep = HeadValue & { readonly gradNorm: number };
 
 /** The reference as an engine; float64 inside, rounded only where the interface asks for float32. */
 export class ReferenceEngine implements PolicyEngine {
@@ -152,14 +178,17 @@ export class ReferenceEngine implements PolicyEngine {
   }
 
   train(segment: TrainingSegment): Promise<StepMetrics> {
-    const measured: { loss: number; entropy: number; gradNorm: number }[] = [];
+    const measured: MeasuredStep[] = [];
     for (let start = 0; start < segment.rows.length; start += segment.batchSize) {
       measured.push(this.#trainStep(segment, start, Math.min(start + segment.batchSize, segment.rows.length)));
     }
+    const column = (name: keyof MeasuredStep): Float32Array => Float32Array.from(measured, (step) => step[name]);
     return Promise.resolve({
-      loss: Float32Array.from(measured, ({ loss }) => loss),
-      entropy: Float32Array.from(measured, ({ entropy }) => entropy),
-      gradNorm: Float32Array.from(measured, ({ gradNorm }) => gradNorm),
+      loss: column("loss"),
+      entropy: column("entropy"),
+      gradNorm: column("gradNorm"),
+      kl: column("kl"),
+      clipFraction: column("clipFraction"),
     });
   }
 
@@ -176,13 +205,13 @@ export class ReferenceEngine implements PolicyEngine {
     segment: TrainingSegment,
     start: number,
     end: number,
-  ): { loss: number; entropy: number; gradNorm: number } {
+  ): MeasuredStep {
     const { inputDim, outputs } = this.shape;
     const inputsBI: number[] = [];
     for (const row of segment.rows.subarray(start, end)) {
       inputsBI.push(...this.#inputsNI.subarray(row * inputDim, (row + 1) * inputDim));
     }
-    const { loss, entropy, gradientP, kinkMargin } = referenceGradient(this.shape, this.parameters, {
+    const { gradientP, kinkMargin, ...measured } = referenceGradient(this.shape, this.parameters, {
       head: segment.head,
       inputsBI,
       size: end - start,
@@ -191,14 +220,15 @@ export class ReferenceEngine implements PolicyEngine {
       targetsB: segment.targets.subarray(start, end),
       sampleWeightsB: segment.sampleWeights.subarray(start, end),
       entropyCoef: segment.entropyCoef,
+      clipRatio: segment.clipRatio,
     });
     this.kinkMargin = Math.min(this.kinkMargin, kinkMargin);
     const gradNorm = Math.hypot(...chunkNorms(gradientP));
-    this.#adamW(gradientP, gradNorm, segment);
-    return { loss, entropy, gradNorm };
+    if (segment.optimizer !== null) this.#adamW(gradientP, gradNorm, segment.optimizer);
+    return { ...measured, gradNorm };
   }
 
-  #adamW(gradientP: Float64Array, gradNorm: number, { optimizer }: TrainingSegment): void {
+  #adamW(gradientP: Float64Array, gradNorm: number, optimizer: OptimizerSettings): void {
     const { beta1, beta2, epsilon, clipEpsilon } = ADAMW;
     const { learningRate, weightDecay, clipGradNorm } = optimizer;
     const factor = clipGradNorm === 0 ? 1 : Math.min(1, clipGradNorm / (gradNorm + clipEpsilon));

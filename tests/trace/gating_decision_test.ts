@@ -105,9 +105,9 @@ Deno.test("an embedding of null is none", () => {
 Deno.test("an embedding is a list of finite float32 numbers, of any length but 0", () => {
   const decide = (embedding: unknown) => () => gatingDecision(selections([["literal", 1]], { embedding }));
   assert.deepEqual(decide([7])().embedding, Float32Array.of(7));
-  refuses(decide([]), /^query_embedding of query q: found an array of 0, wanted/);
-  refuses(decide("[1, 2]"), /^query_embedding of query q: found the text/);
-  refuses(decide({ 0: 1, length: 1 }), /^query_embedding of query q: found an object/);
+  refuses(decide([]), /^query_embedding of query "q": found an array of 0, wanted/);
+  refuses(decide("[1, 2]"), /^query_embedding of query "q": found the text/);
+  refuses(decide({ 0: 1, length: 1 }), /^query_embedding of query "q": found an object/);
   refuses(decide([1, NaN]), /entry 1: found NaN/);
   refuses(decide([1, "2"]), /entry 1: found the text "2"/);
   refuses(decide([null]), /entry 0: found null/);
@@ -125,7 +125,7 @@ Deno.test("an expert without a name and a weight that is no share are refused", 
     const json = selections([["literal", 1]]).toJSON();
     return gatingDecision(ExecutionTrace.fromJSON({ ...json, actions: [{ ...json.actions[0], parameters }] }));
   };
-  refuses(decide({}), /gating selection 0 of query q: expert_type: found nothing, wanted the name of an expert/);
+  refuses(decide({}), /gating selection 0 of query "q": expert_type: found nothing, wanted the name of an expert/);
   refuses(decide({ expert_type: "" }), /expert_type: found the text ""/);
   refuses(decide({ expert_type: 3, weight: 1 }), /expert_type: found 3/);
   refuses(decide({ expert_type: "literal", weight: -0.1 }), /weight: found -0.1, wanted a finite number of at least 0/);

@@ -5,7 +5,7 @@ import type { EpisodeSet } from "../../src/episodes/episode_set.ts";
 import { GatingPolicy } from "../../src/policy/gating_policy.ts";
 import type { Objective } from "../../src/train/objective.ts";
 import { SingleStepTrainer, type TrainerState } from "../../src/train/single_step_trainer.ts";
-import { type RunCursor, TrainingRun } from "../../src/train/training_run.ts";
+import { epochsFor, type RunCursor, TrainingRun } from "../../src/train/training_run.ts";
 import { allRows, syntheticEpisodes, testBackends } from "./support.ts";
 
 const { episodes: DRAWN } = syntheticEpisodes({ size: 50, noise: 0.1 });
@@ -155,3 +155,13 @@ for (const backend of await testBackends()) {
     assert.deepEqual(await once(), await once());
   });
 }
+
+Deno.test("auto makes the passes that 900 steps need, 3000 for a linear policy, and never fewer than three", () => {
+  const sizes = { batchSize: 32, hiddenDim: 256 };
+  assert.equal(epochsFor(7, 1000, sizes), 7);
+  // 32 steps a pass.
+  assert.equal(epochsFor("auto", 1000, sizes), 29);
+  assert.equal(epochsFor("auto", 1000, { ...sizes, hiddenDim: 0 }), 94);
+  assert.equal(epochsFor("auto", 1, sizes), 900);
+  assert.equal(epochsFor("auto", 1_000_000, sizes), 3);
+});

@@ -125,6 +125,8 @@ export class SimdEngine implements PolicyEngine {
         loss: new Float32Array(steps),
         entropy: new Float32Array(steps),
         gradNorm: new Float32Array(steps),
+        kl: new Float32Array(steps),
+        clipFraction: new Float32Array(steps),
       };
       for (let step = 0; step < steps; step++) {
         const [start, end] = [step * batchSize, Math.min((step + 1) * batchSize, rows.length)];
@@ -180,7 +182,7 @@ export class SimdEngine implements PolicyEngine {
     this.#gather(segment.rows, start, end);
     network.setRows(size);
     this.#run(PHASE_FORWARD, threads);
-    const { loss, entropy } = LOSS_HEADS[segment.head](
+    const { loss, entropy, kl, clipFraction } = LOSS_HEADS[segment.head](
       network.outputs(size),
       this.#batch(segment, start, end),
       network.outputGradients(size),
@@ -189,9 +191,12 @@ export class SimdEngine implements PolicyEngine {
     this.#run(PHASE_GRADIENTS, threads);
     this.#run(PHASE_SQUARES, threads);
     const gradNorm = network.gradientNorm();
-    network.setUpdate(updateFactors(segment.optimizer, gradNorm, ++this.#step));
-    this.#run(PHASE_UPDATE, threads);
+    if (segment.optimizer !== null) {
+      network.setUpdate(updateFactors(segment.optimizer, gradNorm, ++this.#step));
+      this.#run(PHASE_UPDATE, threads);
+    }
     [metrics.loss[step], metrics.entropy[step], metrics.gradNorm[step]] = [loss, entropy, gradNorm];
+    [metrics.kl[step], metrics.clipFraction[step]] = [kl, clipFraction];
   }
 
   #gather(rows: Uint32Array, start: number, end: number): void {
@@ -211,6 +216,7 @@ export class SimdEngine implements PolicyEngine {
       targetsB: segment.targets.subarray(start, end),
       sampleWeightsB: segment.sampleWeights.subarray(start, end),
       entropyCoef: segment.entropyCoef,
+      clipRatio: segment.clipRatio,
     };
   }
 

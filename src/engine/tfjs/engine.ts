@@ -135,8 +135,9 @@ export class TfjsEngine implements PolicyEngine {
     return Promise.resolve();
   }
 
-  /** One optimizer step over `rows[start..end)`; returns [loss, entropy, gradNorm] without waiting for it. */
+  /** One optimizer step over `rows[start..end)`; returns what it measured, in the order of {@link metricsOf}. */
   #trainStep(segment: TrainingSegment, start: number, end: number): tf.Tensor1D {
+    const { optimizer } = segment;
     const step = this.#step + 1;
     const { tensors, metrics } = this.#device.run(() => {
       const layers = this.#layers();
@@ -144,15 +145,14 @@ export class TfjsEngine implements PolicyEngine {
       const head = TENSOR_HEADS[segment.head](activations.at(-1)!, this.#batch(segment, start, end));
       const gradients = backward(layers, activations, head.gradientBE).flatMap((g) => [g.weightIO, g.biasO]);
       const norm = globalNorm(gradients);
-      const factor = clipFactor(norm, segment.optimizer.clipGradNorm);
-      return {
-        tensors: this.#tensors.map((tensor, i) =>
-          adamW(tensor, tf.mul(gradients[i]!, factor), step, segment.optimizer)
-        ),
-        metrics: tf.stack([head.loss, head.entropy, norm]) as tf.Tensor1D,
-      };
+      const { loss, entropy, kl = tf.scalar(0), clipFraction = tf.scalar(0) } = head;
+      const metrics = tf.stack([loss, entropy, norm, kl, clipFraction]) as tf.Tensor1D;
+      if (optimizer === null) return { tensors: [], metrics };
+      const factor = clipFactor(norm, optimizer.clipGradNorm);
+      const tensors = this.#tensors.map((tensor, i) => adamW(tensor, tf.mul(gradients[i]!, factor), step, optimizer));
+      return { tensors, metrics };
     });
-    this.#replace(tensors, step);
+    if (optimizer !== null) this.#replace(tensors, step);
     return metrics;
   }
 
@@ -180,7 +180,7 @@ export class TfjsEngine implements PolicyEngine {
   }
 
   #batch(
-    { coefficients, targets, sampleWeights, entropyCoef }: TrainingSegment,
+    { coefficients, targets, sampleWeights, entropyCoef, clipRatio }: TrainingSegment,
     start: number,
     end: number,
   ): TensorBatch {
@@ -190,6 +190,7 @@ export class TfjsEngine implements PolicyEngine {
       targetsB1: tf.tensor2d(targets.slice(start, end), [size, 1]),
       scaleB1: tf.tensor2d(sampleWeights.slice(start, end).map((weight) => weight / size), [size, 1]),
       entropyCoef,
+      clipRatio,
     };
   }
 
@@ -246,9 +247,9 @@ export async function createTfjsEngine(shape: NetworkShape, backend: TfjsBackend
   return engine;
 }
 
-/** Sorts [loss, entropy, gradNorm] of each step into columns. */
+/** Sorts [loss, entropy, gradNorm, kl, clipFraction] of each step into columns. */
 function metricsOf(measured: Float32Array): StepMetrics {
   const column = (offset: number): Float32Array =>
-    Float32Array.from({ length: measured.length / 3 }, (_, step) => measured[3 * step + offset]!);
-  return { loss: column(0), entropy: column(1), gradNorm: column(2) };
+    Float32Array.from({ length: measured.length / 5 }, (_, step) => measured[5 * step + offset]!);
+  return { loss: column(0), entropy: column(1), gradNorm: column(2), kl: column(3), clipFraction: column(4) };
 }

@@ -5,7 +5,7 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
-import type { LossHeadName } from "../../loss/heads.ts";
+import { CLIP_RATIO, type LossHeadName } from "../../loss/heads.ts";
 
 /** The columns of one batch on the device. */
 export interface TensorBatch {
@@ -17,6 +17,8 @@ export interface TensorBatch {
   readonly scaleB1: tf.Tensor2D;
   /** Factor of the entropy bonus. */
   readonly entropyCoef: number;
+  /** Clip range of ppo_actor. */
+  readonly clipRatio?: number | undefined;
 }
 
 /** What a head measured, and the gradient that it passes down. */
@@ -25,6 +27,10 @@ export interface TensorHeadValue {
   readonly loss: tf.Scalar;
   /** Mean entropy in nats; 0 for heads that are not policies. */
   readonly entropy: tf.Scalar;
+  /** Mean estimate of KL(logged policy, policy) in nats (ppo_actor); absent where it is 0. */
+  readonly kl?: tf.Scalar;
+  /** Share of the rows outside the clip range (ppo_actor); absent where it is 0. */
+  readonly clipFraction?: tf.Scalar;
   /** [B, E] gradient of the loss at the outputs. */
   readonly gradientBE: tf.Tensor2D;
 }
@@ -61,11 +67,35 @@ const maskedRegression: TensorHead = (valuesBE, batch) => {
   };
 };
 
+const ppoActor: TensorHead = (logitsBE, batch) => {
+  const { clipRatio = CLIP_RATIO, targetsB1: advantageB1 } = batch;
+  const { piBE, logPiBE } = softmax(logitsBE);
+  const inverseB1 = sumRows(batch.coefficientsBE);
+  const takenBE = tf.div(batch.coefficientsBE, inverseB1);
+  const logRatioB1 = tf.add(sumRows(tf.mul(takenBE, logPiBE)), tf.log(inverseB1));
+  const ratioB1 = tf.exp(logRatioB1);
+  const freeB1 = tf.mul(ratioB1, advantageB1);
+  const boundedB1 = tf.mul(tf.clipByValue(ratioB1, 1 - clipRatio, 1 + clipRatio), advantageB1);
+  // Where the bound holds the smaller value, the loss no longer depends on the policy.
+  const gainB1 = tf.mul(freeB1, tf.cast(tf.lessEqual(freeB1, boundedB1), "float32"));
+  const value = withEntropyBonus(piBE, logPiBE, batch.entropyCoef, {
+    loss: tf.neg(tf.sum(tf.mul(batch.scaleB1, tf.minimum(freeB1, boundedB1)))),
+    gradientBE: tf.mul(tf.mul(batch.scaleB1, gainB1), tf.sub(piBE, takenBE)),
+  });
+  const distanceB1 = tf.abs(tf.sub(ratioB1, 1));
+  return {
+    ...value,
+    kl: tf.mean(tf.sub(tf.sub(ratioB1, 1), logRatioB1)),
+    clipFraction: tf.mean(tf.cast(tf.greater(distanceB1, clipRatio), "float32")),
+  };
+};
+
 /** The heads by name, as in `loss/heads.ts`. */
 export const TENSOR_HEADS: Readonly<Record<LossHeadName, TensorHead>> = {
   policy_gain: policyGain,
   soft_target: softTarget,
   masked_regression: maskedRegression,
+  ppo_actor: ppoActor,
 };
 
 /** softmax and log softmax of each row; the largest logit is subtracted first. */

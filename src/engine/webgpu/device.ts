@@ -106,9 +106,11 @@ export class Gpu {
     });
     try {
       await target.mapAsync(GPUMapMode.READ, 0, bytes);
+      // What was reported in the meantime may be why the contents are zeros.
+      if (this.#failure !== undefined) throw new Error(this.#failure);
       return target.getMappedRange(0, bytes).slice(0);
     } catch (error) {
-      // A buffer that was made without complaint cannot be read only where the device is gone.
+      // A buffer that was made without complaint cannot be read only where the device is gone or has failed.
       const failure = await this.#failed(doing, error);
       this.#failure ??= messageOf(error);
       throw failure;

@@ -112,7 +112,7 @@ export class WebgpuEngine implements PolicyEngine {
       this.#checkBatchFits(cut.room.batchRows);
       const workspace = await this.#workspaceFor("cannot train", cut.room);
       const metrics = await trainSegment({ gpu, plan, programs, inputs, workspace }, segment, cut, this.#step);
-      this.#step += metrics.loss.length;
+      if (segment.optimizer !== null) this.#step += metrics.loss.length;
       checkMetrics(metrics);
       return metrics;
     });
@@ -205,7 +205,7 @@ export class WebgpuEngine implements PolicyEngine {
     const limit = this.#gpu.maxBindingBytes;
     if (bytes <= limit) return;
     throw new RlcfError(
-      "usage",
+      "backend",
       `cannot train: a batch of ${batchRows} rows takes ${bytes} bytes, and ${this.device} reads at most ${limit} at once`,
       { hint: "Choose a smaller batch size." },
     );
@@ -256,5 +256,6 @@ function checkNetworkFits(plan: NetworkPlan, gpu: Gpu): void {
 }
 
 function noSteps(): StepMetrics {
-  return { loss: new Float32Array(0), entropy: new Float32Array(0), gradNorm: new Float32Array(0) };
+  const none = new Float32Array(0);
+  return { loss: none, entropy: none, gradNorm: none, kl: none, clipFraction: none };
 }

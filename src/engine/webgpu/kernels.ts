@@ -23,7 +23,7 @@ export type BufferName =
   | "partials"
   /** [batch row, record] outputs and errors of every layer. */
   | "activations"
-  /** [batch row] what the row adds to loss and entropy. */
+  /** [batch row] what the row adds to loss, entropy, KL estimate and rows outside the clip range. */
   | "measures"
   /** [rows of the submit, E] the network's outputs, when it is only run. */
   | "outputs"
@@ -35,7 +35,7 @@ export type BufferName =
   | "gradients"
   /** [tile] sum of the squared gradients of each tile. */
   | "squares"
-  /** [step] loss, entropy, norm of the gradient, and a mark that the step was run. */
+  /** [step, 2] loss, entropy, norm of the gradient, a mark that the step was run; KL estimate, clip fraction, 0, 0. */
   | "ring";
 
 /** The buffers by name. */

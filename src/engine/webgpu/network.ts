@@ -89,7 +89,7 @@ export function rowsKernel(plan: NetworkPlan, head: LossHeadName, rows: RowsPerG
       reads("transposed"),
       reads("columns", "f32"),
       writes("activations"),
-      writes("measures", "vec2f"),
+      writes("measures"),
     ],
     code: /* wgsl */ `${rowsHeader(threads, rows)}
 const OUTPUTS = ${shape.outputs}u;

@@ -25,14 +25,14 @@ export function optimizerKernel({ layers, parameters4, tiles }: NetworkPlan): Ke
       writes("transposed", "f32"),
       reads("gradients"),
       reads("squares", "f32"),
-      reads("measures", "vec2f"),
+      reads("measures"),
       writes("ring"),
     ],
     code: /* wgsl */ `${LINE_WGSL}
-var<workgroup> sums: array<vec2f, ${OPTIMIZER_THREADS}>;
+var<workgroup> sums: array<vec4f, ${OPTIMIZER_THREADS}>;
 
 // The sum over all threads of the workgroup, in a fixed order.
-fn total(thread: u32, own: vec2f) -> vec2f {
+fn total(thread: u32, own: vec4f) -> vec4f {
   sums[thread] = own;
   workgroupBarrier();
   for (var half = ${OPTIMIZER_THREADS / 2}u; half > 0u; half /= 2u) {
@@ -52,13 +52,13 @@ fn adamw(
 ) {
   var square = 0.0;
   for (var tile = thread; tile < ${tiles}u; tile += ${OPTIMIZER_THREADS}u) { square += squares[tile]; }
-  let norm = sqrt(total(thread, vec2f(square, 0.0)).x);
+  let norm = sqrt(total(thread, vec4f(square, 0.0, 0.0, 0.0)).x);
   var factor = 1.0;
   if (step.clip > 0.0) { factor = min(1.0, step.clip / (norm + f32(${clipEpsilon}))); }
 
   let group = lineOf(id, count);
   let p = group * ${OPTIMIZER_THREADS}u + thread;
-  if (p < ${parameters4}u) {
+  if (p < ${parameters4}u && step.updates == 1u) {
     let gradient = gradients[p] * factor;
     let first = moments[p] * f32(${beta1}) + gradient * f32(${1 - beta1});
     let second = moments[${parameters4}u + p] * f32(${beta2}) + gradient * gradient * f32(${1 - beta2});
@@ -71,11 +71,14 @@ ${layers.slice(1).map(writeTransposed).join("\n")}
   }
 
   if (group == 0u) {
-    var measured = vec2f(0.0);
+    var measured = vec4f(0.0);
     for (var b = thread; b < step.rows; b += ${OPTIMIZER_THREADS}u) { measured += measures[b]; }
     measured = total(thread, measured);
     // The mark tells a step that measured zeros from one that was never run.
-    if (thread == 0u) { ring[step.slot] = vec4f(measured, norm, 1.0); }
+    if (thread == 0u) {
+      ring[2u * step.slot] = vec4f(measured.xy, norm, 1.0);
+      ring[2u * step.slot + 1u] = vec4f(measured.zw, 0.0, 0.0);
+    }
   }
 }`,
   };

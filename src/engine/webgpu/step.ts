@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { CLIP_RATIO } from "../../loss/heads.ts";
 import { ADAMW, type OptimizerSettings } from "../engine.ts";
 import type { Splits } from "./plan.ts";
 
@@ -26,6 +27,8 @@ struct Step {
   decay: f32,          // 1 - learning rate * weight decay
   clip: f32,           // largest norm of the gradient; 0 is no limit
   entropyCoef: f32,
+  clipRatio: f32,      // clip range of ppo_actor
+  updates: u32,        // 0 where the step only measures
 }`;
 
 /** The numbers of one step; those of the optimizer are absent where nothing is optimised. */
@@ -40,16 +43,18 @@ export interface StepNumbers {
   readonly splits?: Splits;
   /** Number of this optimizer step, from 1. */
   readonly step?: number;
-  /** How the gradient becomes new parameters. */
-  readonly optimizer?: OptimizerSettings;
+  /** How the gradient becomes new parameters; null where the step only measures. */
+  readonly optimizer?: OptimizerSettings | null;
   /** Factor of the entropy bonus. */
   readonly entropyCoef?: number;
+  /** Clip range of ppo_actor. */
+  readonly clipRatio?: number | undefined;
 }
 
 /** Writes a step at its place in the uniform buffer's contents. */
 export function writeStep(target: DataView, place: number, numbers: StepNumbers): void {
-  const { rows, first, slot = 0, splits, step = 1, optimizer = STANDING, entropyCoef = 0 } = numbers;
-  const { learningRate, weightDecay, clipGradNorm } = optimizer;
+  const { rows, first, slot = 0, splits, step = 1, optimizer = null, entropyCoef = 0, clipRatio } = numbers;
+  const { learningRate, weightDecay, clipGradNorm } = optimizer ?? STANDING;
   const offset = place * STEP_STRIDE;
   target.setUint32(offset, rows, true);
   target.setUint32(offset + 4, first, true);
@@ -61,6 +66,8 @@ export function writeStep(target: DataView, place: number, numbers: StepNumbers)
   target.setFloat32(offset + 28, 1 - learningRate * weightDecay, true);
   target.setFloat32(offset + 32, clipGradNorm, true);
   target.setFloat32(offset + 36, entropyCoef, true);
+  target.setFloat32(offset + 40, clipRatio ?? CLIP_RATIO, true);
+  target.setUint32(offset + 44, optimizer === null ? 0 : 1, true);
 }
 
 /** Where nothing is optimised. */

@@ -87,7 +87,13 @@ export async function trainSegment(
 ): Promise<StepMetrics> {
   const steps = Math.ceil(segment.rows.length / segment.batchSize);
   const column = (): Float32Array => new Float32Array(steps);
-  const metrics = { loss: column(), entropy: column(), gradNorm: column() };
+  const metrics = {
+    loss: column(),
+    entropy: column(),
+    gradNorm: column(),
+    kl: column(),
+    clipFraction: column(),
+  };
   for (let first = 0; first < steps; first += lapSteps) {
     const end = Math.min(first + lapSteps, steps);
     for (let start = first; start < end; start += submitSteps) {
@@ -111,7 +117,7 @@ interface Submit {
 /** Gathers the rows of some batches and runs their steps. */
 function submit(parts: TrainingParts, segment: TrainingSegment, { first, start, stop, before }: Submit): void {
   const { plan, programs, inputs, workspace, gpu: { device } } = parts;
-  const { batchSize, head, optimizer, entropyCoef } = segment;
+  const { batchSize, head, optimizer, entropyCoef, clipRatio } = segment;
   const firstVisit = start * batchSize;
   const visited = segment.rows.subarray(firstVisit, stop * batchSize);
   const places = new Uint32Array(2 * visited.length);
@@ -130,7 +136,7 @@ function submit(parts: TrainingParts, segment: TrainingSegment, { first, start, 
     const rows = Math.min(batchSize, visited.length - i * batchSize);
     const splits = splitsOf(plan, rows);
     const [slot, step] = [start - first + i, before + start + i + 1];
-    writeStep(numbers, i, { rows, first: i * batchSize, slot, splits, step, optimizer, entropyCoef });
+    writeStep(numbers, i, { rows, first: i * batchSize, slot, splits, step, optimizer, entropyCoef, clipRatio });
     programs.train(pass, workspace, head, rows, i);
   }
   pass.end();
@@ -149,21 +155,23 @@ async function readRing(
   { gpu, workspace }: TrainingParts,
   first: number,
   end: number,
-  { loss, entropy, gradNorm }: StepMetrics,
+  { loss, entropy, gradNorm, kl, clipFraction }: StepMetrics,
 ): Promise<void> {
-  const bytes = 16 * (end - first);
+  const bytes = 32 * (end - first);
   const contents = await gpu.read("cannot train", bytes, (encoder, target) => {
     encoder.copyBufferToBuffer(workspace.buffers.ring, 0, target, 0, bytes);
   });
   const measured = new Float32Array(contents);
   for (let step = first; step < end; step++) {
-    const slot = 4 * (step - first);
+    const slot = 8 * (step - first);
     if (measured[slot + 3] !== 1) {
       throw new RlcfError("backend", `cannot train: the webgpu backend did not run step ${step + 1}, nor said why`);
     }
     loss[step] = measured[slot]!;
     entropy[step] = measured[slot + 1]!;
     gradNorm[step] = measured[slot + 2]!;
+    kl[step] = measured[slot + 4]!;
+    clipFraction[step] = measured[slot + 5]!;
   }
 }
 

@@ -33,7 +33,7 @@ export function stateBuffers(gpu: Gpu, plan: NetworkPlan, ringSteps: number): St
     transposed: make("transposed", 16 * plan.transposed4),
     gradients: make("gradients", 16 * plan.parameters4, STORAGE),
     squares: make("squares", 4 * plan.tiles, STORAGE),
-    ring: make("ring", 16 * ringSteps),
+    ring: make("ring", 32 * ringSteps),
   };
 }
 
@@ -49,7 +49,7 @@ export function workspaceBytes(
     columns: 4 * submitRows * (shape.outputs + 2),
     partials: 16 * partials4(plan, batchRows),
     activations: 16 * batchRows * record4,
-    measures: 8 * batchRows,
+    measures: 16 * batchRows,
     outputs: 16 * submitRows * layers.at(-1)!.outputs4,
   };
 }

@@ -12,8 +12,8 @@ import type { Buffer } from "node:buffer";
 import type { ColumnType, RowValues } from "../database.ts";
 
 const SIGNATURE = "PGCOPY\n\xff\r\n\0";
-/** Microseconds from 1970 to 2000, from where PostgreSQL counts. */
-const EPOCH = 946_684_800_000_000n;
+/** Milliseconds from 1970 to 2000, from where PostgreSQL counts. */
+const EPOCH_MS = 946_684_800_000;
 
 /** The rows of binary COPY, decoded one message after another. */
 export class BinaryRows {
@@ -84,7 +84,7 @@ function decode(type: ColumnType, message: Buffer, start: number, end: number): 
     case "uuid":
       return uuid(message.toString("hex", start, end));
     case "time":
-      return isoFromMicroseconds(message.readBigInt64BE(start));
+      return isoFromMicroseconds(message.readInt32BE(start), message.readUInt32BE(start + 4));
     case "bytes":
       return new Uint8Array(message.subarray(start, end));
   }
@@ -94,10 +94,14 @@ function uuid(hex: string): string {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
 
-/** Milliseconds, and all six digits where they say more. */
-function isoFromMicroseconds(since2000: bigint): string {
-  const microseconds = since2000 + EPOCH;
-  const rest = ((microseconds % 1000n) + 1000n) % 1000n;
-  const text = new Date(Number((microseconds - rest) / 1000n)).toISOString();
-  return rest === 0n ? text : `${text.slice(0, -1)}${String(rest).padStart(3, "0")}Z`;
+/**
+ * Milliseconds, and all six digits where they say more. A float64 counts the microseconds of 285 years only, and a
+ * BigInt takes longer than the rest of the row: so the halves `high * 2^32 + low` are divided one after the other.
+ */
+function isoFromMicroseconds(high: number, low: number): string {
+  const left = high * 296 + low;
+  const milliseconds = high * 4_294_967 + Math.floor(left / 1000);
+  const rest = left - Math.floor(left / 1000) * 1000;
+  const text = new Date(EPOCH_MS + milliseconds).toISOString();
+  return rest === 0 ? text : `${text.slice(0, -1)}${String(rest).padStart(3, "0")}Z`;
 }

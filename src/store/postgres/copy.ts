@@ -48,6 +48,8 @@ function withLiterals({ sql, parameters }: CompiledQuery): string {
 class CopyToRows implements pg.Submittable {
   /** The rows, when all have come. */
   readonly rows: Promise<readonly RowValues[]>;
+  /** Set by pg, which stops its clock for the answer when this is called; it would keep the process and the rows. */
+  callback: (() => void) | undefined;
   readonly #text: string;
   readonly #decoder: BinaryRows;
   readonly #settle: PromiseWithResolvers<readonly RowValues[]>;
@@ -77,6 +79,7 @@ class CopyToRows implements pg.Submittable {
   handleCommandComplete(): void {}
 
   handleReadyForQuery(): void {
+    this.callback?.();
     if (this.#failure !== undefined) return this.#settle.reject(this.#failure);
     try {
       this.#settle.resolve(this.#decoder.finish());
@@ -86,6 +89,7 @@ class CopyToRows implements pg.Submittable {
   }
 
   handleError(error: unknown): void {
+    this.callback?.();
     this.#settle.reject(error);
   }
 }

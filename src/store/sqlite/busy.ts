@@ -4,8 +4,11 @@
  * @module
  */
 
-/** How long to wait for another connection's transaction, in milliseconds. */
-const PATIENCE_MS = 5000;
+/**
+ * How long to wait for another connection's transaction, in milliseconds. Whoever tries at the right moment gets the
+ * lock, in no order: of ten that write all the time, one may be unlucky for many transactions.
+ */
+const PATIENCE_MS = 60_000;
 const LONGEST_PAUSE_MS = 25;
 
 /**

@@ -90,17 +90,25 @@ class NodeSqliteDriver implements Driver {
 export class NodeSqliteConnection implements DatabaseConnection {
   /** The open database. */
   readonly database: DatabaseSync;
+  /** The latest statement of {@link readArrays}. */
+  #arrays: { readonly sql: string; readonly statement: ReturnType<DatabaseSync["prepare"]> } | undefined;
 
   /** @param database open; closed by the driver */
   constructor(database: DatabaseSync) {
     this.database = database;
   }
 
-  /** Runs a query and gives its rows as arrays, which costs half of what objects cost. */
+  /**
+   * Runs a query and gives its rows as arrays, which costs half of what objects cost. The statement is kept for the next
+   * page, which asks with other parameters only: preparing it takes as long as reading fifteen rows.
+   */
   readArrays({ sql, parameters }: CompiledQuery): Promise<readonly RowValues[]> {
     return whenUnlocked(() => {
-      const statement = this.database.prepare(sql);
-      statement.setReturnArrays(true);
+      if (this.#arrays?.sql !== sql) {
+        this.#arrays = { sql, statement: this.database.prepare(sql) };
+        this.#arrays.statement.setReturnArrays(true);
+      }
+      const { statement } = this.#arrays;
       // The types know of rows as objects only.
       return statement.all(...parameters as readonly SQLInputValue[]) as unknown as RowValues[];
     });

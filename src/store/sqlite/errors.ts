@@ -22,6 +22,11 @@ const EXPLANATIONS: readonly (readonly [RegExp, string, string?])[] = [
     "Make the file and its directory writable for this user.",
   ],
   [/disk is full/, "the disk is full", "Free some space; nothing of this step was kept."],
+  [
+    /disk I\/O error/,
+    "the disk failed, is full, or does not allow files of this size",
+    "Look at its space, at the limits of this user and at the system's log; nothing of this step was kept.",
+  ],
   [/^database is not open|already been destroyed/, "it has been closed", "Open a new connection."],
 ];
 
@@ -34,7 +39,7 @@ export function explainSqlite(error: unknown): Explanation | undefined {
   }
   if (isLocked(error)) {
     return {
-      cause: "it is locked by another process, and was for 5 seconds",
+      cause: "it is locked by another process, and was for a minute",
       hint: "Wait for the other process to finish, or stop it.",
     };
   }

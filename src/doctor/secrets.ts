@@ -1,0 +1,71 @@
+/**
+ * Whether a password has come to stand in the records. A URL with a password on the command line is fine; stored it would
+ * be read by everyone who may read the records.
+ *
+ * @module
+ */
+import { join } from "node:path";
+import { directoryOf, MANIFEST_FILE } from "../checkpoint/checkpoint.ts";
+import { type Check, type Finding, FIX_COMMAND } from "./finding.ts";
+import { inspectionOf, type Patient, storeOf } from "./patient.ts";
+
+/** The password of `scheme://user:password@host`, in a JSON text perhaps: it ends before a quote. Masked, it stays `***`. */
+const IN_AUTHORITY = /\b([a-z][a-z0-9+.-]*:\/\/[^\s"'/?#:@]*:)([^\s"'@]+)(?=@)/gi;
+/** The value of `?password=...`. */
+const IN_PARAMETER = /([?&](?:password|passwd|pwd)=)([^\s"'&]+)/gi;
+
+/** The check. */
+export const secretsCheck: Check = {
+  area: "secrets",
+  needsTables: true,
+  examine: async (patient): Promise<Finding[]> => {
+    const inspection = inspectionOf(patient);
+    const inRows = (await inspection.listUrlTexts()).flatMap((place): Finding[] => {
+      const masked = maskedText(place.text);
+      if (masked === place.text) return [];
+      const where = `${place.table}.${place.column} of ${place.name}`;
+      return [{
+        area: "secrets",
+        severity: "error",
+        what: `a password stands in ${where}`,
+        cause: "Something else than rlcf wrote it. Whoever reads the records, or a backup of them, knows it.",
+        mend: `Change the password; then: ${FIX_COMMAND}`,
+        fix: async () => {
+          await inspection.replaceText(place, masked);
+          return `masked the password in ${where}; backups still hold it, so change it`;
+        },
+      }];
+    });
+    return [...inRows, ...await manifestFindings(patient)];
+  },
+};
+
+/** Manifests are sealed by their hash: what stands in them can only be made worthless. */
+async function manifestFindings(patient: Patient): Promise<Finding[]> {
+  const root = patient.config.checkpoint.directory;
+  const findings: Finding[] = [];
+  for (const { policyType, version, stateDictPath } of await storeOf(patient).listPolicyCheckpoints()) {
+    if (stateDictPath === null) continue;
+    let text: string;
+    try {
+      text = await Deno.readTextFile(join(directoryOf(root, stateDictPath), MANIFEST_FILE));
+    } catch {
+      // That it cannot be read is another check's finding.
+      continue;
+    }
+    if (maskedText(text) === text) continue;
+    findings.push({
+      area: "secrets",
+      severity: "error",
+      what: `a password stands in ${MANIFEST_FILE} of ${policyType} ${version}`,
+      cause: "Something else than rlcf wrote it. The hash of the manifest is on record, so it cannot be masked.",
+      mend: "Change the password.",
+    });
+  }
+  return findings;
+}
+
+/** The text with the passwords of all URLs in it masked. */
+export function maskedText(text: string): string {
+  return text.replaceAll(IN_AUTHORITY, "$1***").replaceAll(IN_PARAMETER, "$1***");
+}
