@@ -104,14 +104,26 @@ export {
 } from "./episodes/traversal_set.ts";
 export { type BackendStatus, type EngineEntry, listBackends } from "./engine/create.ts";
 export type { EngineFallback } from "./engine/fallback.ts";
-export { findStoredPolicy, openPolicy, type StoredPolicy } from "./session/open_policy.ts";
+export {
+  findStoredPolicy,
+  findStoredReAct,
+  openPolicy,
+  openReActPolicy,
+  openTraversalPolicy,
+  type Stored,
+  type StoredPolicy,
+  type StoredReAct,
+} from "./session/open_policy.ts";
 export type { EngineUsed } from "./checkpoint/manifest.ts";
 export type { SavedNetwork, SavedPolicy } from "./session/saved_policy.ts";
+export type { SavedAgent, SavedReAct } from "./session/saved_react.ts";
 export { createPersistence, type PersistenceOptions } from "./store/create.ts";
 export type { StoreTiming } from "./store/database_persistence.ts";
 export type { LeaseTiming } from "./store/leases.ts";
 export type {
+  EntryOutcome,
   FeedbackContext,
+  FeedbackEntry,
   FeedbackSpan,
   Fence,
   ImportBatch,
@@ -130,7 +142,9 @@ export type {
   SessionOutcome,
   SessionStatus,
   StoredKind,
+  StoreEntry,
   TraceContext,
+  TraceEntry,
   TrainingDataFilter,
   TrainingPair,
   TrainingRow,

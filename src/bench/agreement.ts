@@ -6,6 +6,7 @@
 import { Random } from "../base/random.ts";
 import type { PolicyEngine, TrainingState } from "../engine/engine.ts";
 import { layersOf } from "../engine/network.ts";
+import type { LossHeadName } from "../loss/heads.ts";
 import { randomSegment, unitRows } from "./workload.ts";
 
 /** Largest relative error that counts as agreement. */
@@ -38,12 +39,18 @@ export interface Answers {
 }
 
 /** Lets an engine answer and train from a state; leaves other weights and another set in it. */
-export async function answersOf(backend: string, engine: PolicyEngine, state: TrainingState): Promise<Answers> {
+export async function answersOf(
+  backend: string,
+  engine: PolicyEngine,
+  state: TrainingState,
+  head?: LossHeadName,
+): Promise<Answers> {
   const inputsNI = queriesFor(state);
   await engine.load(state);
   await engine.upload(inputsNI);
   const outputs = await engine.forward(inputsNI);
-  const segment = randomSegment(new Random(2), { shape: state.shape, rows: QUERIES, steps: STEPS, batchSize: BATCH });
+  const { shape } = state;
+  const segment = randomSegment(new Random(2), { shape, rows: QUERIES, steps: STEPS, batchSize: BATCH, head });
   const { loss, gradNorm } = await engine.train(segment);
   return { backend, outputs, trained: [loss, gradNorm, (await engine.read()).parameters] };
 }

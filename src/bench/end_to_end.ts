@@ -9,7 +9,8 @@ import { publishCheckpoint } from "../checkpoint/publish.ts";
 import type { Config } from "../config/schema.ts";
 import type { GatingPolicy } from "../policy/gating_policy.ts";
 import { networkToJson, packPolicy } from "../session/saved_policy.ts";
-import { readTrainingLog, type TrainingLog, windowOf } from "../session/training_log.ts";
+import { readTrainingLog, type SessionLog, type TrainingLog, windowOf } from "../session/training_log.ts";
+import { readTraversalLog } from "../session/traversal_log.ts";
 import type { RLCFPersistence } from "../store/persistence.ts";
 import { SingleStepTrainer } from "../train/single_step_trainer.ts";
 import { TrainingRun } from "../train/training_run.ts";
@@ -23,6 +24,8 @@ export interface EndToEndOptions {
   readonly config: Config;
   /** Trained, from the weights that it has. */
   readonly policy: GatingPolicy;
+  /** Relations of a traversal policy; undefined for one that routes to experts. */
+  readonly relations?: readonly string[] | undefined;
   /** An empty directory for the checkpoints. */
   readonly scratch: string;
   /** Stops repeating after this time, in milliseconds. */
@@ -40,16 +43,17 @@ export interface EndToEnd {
 }
 
 /** Most repetitions. */
-const REPETITIONS = 5;
+export const REPETITIONS = 5;
 
 /** Whether a log holds enough to train on; a handful of episodes would measure nothing but the start. */
-export function canTrainOn(log: TrainingLog, minFeedback: number): boolean {
+export function canTrainOn(log: SessionLog, minFeedback: number): boolean {
   return log.split.training.length > 0 && log.episodes.feedbackRows >= minFeedback;
 }
 
 /** Reads the log, fits the reward model where the objective needs one, makes one pass, and writes a checkpoint. */
 export async function measureEndToEnd(options: EndToEndOptions): Promise<EndToEnd> {
-  const { store, config, policy, scratch, timeMs } = options;
+  const { store, config, policy, relations, scratch, timeMs } = options;
+  const readLog = relations === undefined ? readTrainingLog : readTraversalLog;
   const { engine } = policy;
   const { batchSize, seed } = config.training;
   const initial = await engine.read();
@@ -69,7 +73,7 @@ export async function measureEndToEnd(options: EndToEndOptions): Promise<EndToEn
       samples[stage].push(now - last);
       last = now;
     };
-    log = await readTrainingLog(store, config, window);
+    log = await readLog(store, config, window);
     lap("load");
     await engine.load(initial);
     const trainer = new SingleStepTrainer({ policy, config: config.training });
@@ -87,13 +91,13 @@ export async function measureEndToEnd(options: EndToEndOptions): Promise<EndToEn
     while (!run.done) await run.advance(split.training.length);
     lap("train_pass");
     await publishCheckpoint(join(scratch, crypto.randomUUID()), {
-      policyType: "gating",
+      policyType: config.training.policyType,
       version: "v1.0.0",
       parentVersion: null,
       createdAt: new Date().toISOString(),
       sessionId: null,
       engine: { backend: engine.backend, device: engine.device },
-      network: networkToJson(policy),
+      network: networkToJson({ shape: policy.shape, experts: policy.experts, relations }),
       config: {},
       metrics: {},
       ...packPolicy(await engine.read(), trainer.state, {}),
@@ -103,16 +107,20 @@ export async function measureEndToEnd(options: EndToEndOptions): Promise<EndToEn
 
   const { available, episodes, split, objective: { objective } } = log;
   const trained = split.training.length;
+  return { timings: stageTimings(samples, available, trained), episodes: episodes.size, objective };
+}
+
+/** How long each stage took, in milliseconds. */
+export type StageSamples = Readonly<Record<"load" | "prepare" | "train_pass" | "checkpoint", number[]>>;
+
+/** The timings of the stages and of all of them, by feedback rows read and episodes trained on. */
+export function stageTimings(samples: StageSamples, available: number, trained: number): Timing[] {
   const whole = samples.load.map((_, i) => Object.values(samples).reduce((sum, stage) => sum + stage[i]!, 0));
-  return {
-    timings: [
-      timingOf("load", available, samples.load),
-      timingOf("prepare", trained, samples.prepare),
-      timingOf("train_pass", trained, samples.train_pass),
-      timingOf("checkpoint", 1, samples.checkpoint),
-      timingOf("end_to_end", available, whole),
-    ],
-    episodes: episodes.size,
-    objective,
-  };
+  return [
+    timingOf("load", available, samples.load),
+    timingOf("prepare", trained, samples.prepare),
+    timingOf("train_pass", trained, samples.train_pass),
+    timingOf("checkpoint", 1, samples.checkpoint),
+    timingOf("end_to_end", available, whole),
+  ];
 }

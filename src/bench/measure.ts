@@ -6,6 +6,7 @@
 import { Random } from "../base/random.ts";
 import type { PolicyEngine } from "../engine/engine.ts";
 import { timed, type Timing, timingOf } from "./timing.ts";
+import type { LossHeadName } from "../loss/heads.ts";
 import { randomSegment } from "./workload.ts";
 
 /** Share of the time that goes into warming up: compiling, starting threads, choosing their number. */
@@ -25,17 +26,19 @@ const MAX_FORWARDS = 2000;
  *
  * @param engine with the weights loaded and `rows` inputs uploaded; its weights are trained
  * @param timeMs about how long to measure
+ * @param head which loss; `policy_gain` by default
  */
 export async function measureSteps(
   engine: PolicyEngine,
   rows: number,
   batchSize: number,
   timeMs: number,
+  head?: LossHeadName,
 ): Promise<Timing> {
   const random = new Random(batchSize);
   const maxSteps = Math.max(1, Math.min(MAX_STEPS, Math.floor(MAX_VISITS / batchSize)));
   const sampler = (steps: number): () => Promise<number> => {
-    const segment = randomSegment(random, { shape: engine.shape, rows, steps, batchSize });
+    const segment = randomSegment(random, { shape: engine.shape, rows, steps, batchSize, head });
     return async () => await timed(() => engine.train(segment)) / steps;
   };
   const startedAt = performance.now();

@@ -9,20 +9,15 @@ import { join } from "node:path";
 import { RlcfError } from "../base/errors.ts";
 import { Random } from "../base/random.ts";
 import type { Config } from "../config/schema.ts";
-import type { BackendName, NetworkShape, TrainingState } from "../engine/engine.ts";
+import type { BackendName } from "../engine/engine.ts";
 import type { BackendChoice } from "../engine/create.ts";
 import type { EngineFallback } from "../engine/fallback.ts";
-import { defaultInputScale, initialState } from "../engine/network.ts";
-import { GatingPolicy } from "../policy/gating_policy.ts";
-import { readStoredPolicy, type StoredPolicy } from "../session/open_policy.ts";
-import { GATING } from "../session/train_session.ts";
-import { readTrainingLog, windowOf } from "../session/training_log.ts";
 import { createPersistence } from "../store/create.ts";
 import type { RLCFPersistence } from "../store/persistence.ts";
 import { type Agreement, type Answers, answersOf, compareAnswers } from "./agreement.ts";
-import { canTrainOn, type EndToEnd, measureEndToEnd } from "./end_to_end.ts";
+import { canTrainOn, type EndToEnd } from "./end_to_end.ts";
 import { measureForward, measureSteps } from "./measure.ts";
-import { storeSimulatedLog } from "./simulated_log.ts";
+import { type BenchSubject, subjectOf } from "./subjects.ts";
 import type { Timing } from "./timing.ts";
 import { chooseVariants, type Variant } from "./variants.ts";
 import { unitRows } from "./workload.ts";
@@ -40,7 +35,7 @@ const END_TO_END_SHARE = 0.15;
 export interface BenchRequest {
   /** Where the active policy and the log are; only read. */
   readonly store: RLCFPersistence;
-  /** The settings in force. */
+  /** The settings in force; `training.policyType` says what is measured. */
   readonly config: Config;
   /** Backends to measure; by default all that are available and no imitation of a GPU. */
   readonly backends: readonly BackendName[] | undefined;
@@ -106,9 +101,9 @@ export interface BenchResult {
 export async function runBench(request: BenchRequest): Promise<BenchResult> {
   const { store, config, batchSizes } = request;
   const choice = await chooseVariants(request.backends);
-  const row = await store.getActivePolicy(GATING);
-  const active = row === null ? null : await readStoredPolicy(row, config.checkpoint.directory);
-  const state = active?.saved.state ?? freshState(config);
+  const row = await store.getActivePolicy(config.training.policyType);
+  const subject = await subjectOf(config, row);
+  const { state } = subject;
   const { shape } = state;
 
   const timeMs = 1000 * request.seconds * (1 - END_TO_END_SHARE) /
@@ -119,7 +114,7 @@ export async function runBench(request: BenchRequest): Promise<BenchResult> {
   for (const variant of choice.variants) {
     const own: BenchRow[] = [];
     try {
-      answers.push(await measureVariant(variant, { request, state, inputsNI, timeMs, rows: own }));
+      answers.push(await measureVariant(variant, { request, subject, inputsNI, timeMs, rows: own }));
     } catch (error) {
       // A GPU may fail at any moment; what the others can do is still worth knowing.
       if (!(error instanceof RlcfError) || error.code !== "backend") throw error;
@@ -139,7 +134,7 @@ export async function runBench(request: BenchRequest): Promise<BenchResult> {
   // A backend that failed by itself would fail again on the way.
   const sound = (request.backends ?? [config.compute.backend])
     .filter((name) => !failed.some(({ variant }) => variant.backend === name));
-  const { endToEnd, data, fallbacks } = await measureWay(request, sound[0] ?? "auto", active, state);
+  const { endToEnd, data, fallbacks } = await measureWay(request, sound[0] ?? "auto", subject);
   rows.push(...endToEnd);
   skipped.push(...fallbacks.map(({ from, to, reason }) => ({
     backend: from,
@@ -169,19 +164,19 @@ async function measureVariant(
   variant: Variant,
   given: {
     request: BenchRequest;
-    state: TrainingState;
+    subject: BenchSubject;
     inputsNI: Float32Array;
     timeMs: number;
     rows: BenchRow[];
   },
 ): Promise<Answers> {
-  const { request, state, inputsNI, timeMs, rows } = given;
+  const { request, subject: { state, head }, inputsNI, timeMs, rows } = given;
   const { name } = variant;
   const tell = (what: string): void => request.onProgress?.(`${name}: ${what}`);
   log.debug("measuring {name} on {device}", { name, device: variant.device });
   tell("starting");
   await using engine = await variant.create(state.shape);
-  const answers = await answersOf(name, engine, state);
+  const answers = await answersOf(name, engine, state, head);
   await engine.load(state);
   await engine.upload(inputsNI);
   for (const count of FORWARD_ROWS) {
@@ -191,7 +186,7 @@ async function measureVariant(
   }
   for (const batchSize of request.batchSizes) {
     tell(`training steps, batch ${batchSize}`);
-    rows.push({ backend: name, ...await measureSteps(engine, ROWS, batchSize, timeMs) });
+    rows.push({ backend: name, ...await measureSteps(engine, ROWS, batchSize, timeMs, head) });
   }
   return answers;
 }
@@ -200,52 +195,34 @@ async function measureVariant(
 async function measureWay(
   request: BenchRequest,
   backend: BackendChoice,
-  active: StoredPolicy | null,
-  state: TrainingState,
+  subject: BenchSubject,
 ): Promise<{ endToEnd: BenchRow[]; data: BenchResult["data"]; fallbacks: readonly EngineFallback[] }> {
   const { store, scratch, onProgress } = request;
-  const { inputDim, hiddenDim, inputScale } = state.shape;
-  const experts = active?.saved.experts ?? request.config.gatingPolicy.experts;
-  const gatingPolicy = { ...request.config.gatingPolicy, inputDim, hiddenDim, inputScale, experts };
-  const config = { ...request.config, gatingPolicy };
-  await using policy = await GatingPolicy.create({ inputDim, hiddenDim, inputScale, experts, backend });
-  await policy.engine.load(state);
+  const { config } = subject;
+  await using policy = await subject.open(backend);
   const timeMs = 1000 * request.seconds * END_TO_END_SHARE;
   const measured = (source: BenchResult["data"]["source"], location: string, way: EndToEnd) => ({
-    endToEnd: way.timings.map((timing) => ({ backend: policy.engine.backend, ...timing })),
+    endToEnd: way.timings.map((timing) => ({ backend: policy.backend, ...timing })),
     data: { source, location, episodes: way.episodes, objective: way.objective },
     fallbacks: policy.fallbacks,
   });
 
   onProgress?.("from the database to a checkpoint");
-  const log = await readTrainingLog(store, config, windowOf(config, new Date()));
-  if (canTrainOn(log, config.training.minFeedback)) {
-    return measured("database", store.location, await measureEndToEnd({ store, config, policy, scratch, timeMs }));
+  if (canTrainOn(await subject.readLog(store, config), config.training.minFeedback)) {
+    return measured("database", store.location, await policy.measure({ store, config, scratch, timeMs }));
   }
   onProgress?.("simulating a log");
   const path = join(scratch, "simulated.db");
   await using simulated = await createPersistence(`sqlite:///${path}`);
-  await storeSimulatedLog(simulated, { episodes: request.simulatedEpisodes, inputDim, experts });
+  await subject.simulate(simulated, request.simulatedEpisodes);
   onProgress?.("from the simulated log to a checkpoint");
   const settings = {
     ...config,
     training: { ...config.training, maxEpisodes: request.simulatedEpisodes },
     database: { ...config.database, lookbackDays: 3650 },
   };
-  const way = await measureEndToEnd({ store: simulated, config: settings, policy, scratch, timeMs });
+  const way = await policy.measure({ store: simulated, config: settings, scratch, timeMs });
   return measured("simulated", "a throw-away SQLite file", way);
-}
-
-/** Fresh weights for the configured network. */
-function freshState({ gatingPolicy, training }: Config): TrainingState {
-  const { inputDim, hiddenDim, inputScale, experts } = gatingPolicy;
-  const shape: NetworkShape = {
-    inputDim,
-    hiddenDim,
-    outputs: experts.length,
-    inputScale: inputScale === "auto" ? defaultInputScale(inputDim) : inputScale,
-  };
-  return initialState(shape, training.seed);
 }
 
 /** The machine as far as no further permission is needed to know it: system, processor type, cores, GPU. */

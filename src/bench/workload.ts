@@ -30,7 +30,7 @@ export interface SegmentOptions {
   /** Rows of a step. */
   readonly batchSize: number;
   /** Which loss; `policy_gain` by default. */
-  readonly head?: LossHeadName;
+  readonly head?: LossHeadName | undefined;
 }
 
 /** Steps of random visits with normal random columns. */
@@ -47,6 +47,7 @@ export function randomSegment(random: Random, options: SegmentOptions): Training
     sampleWeights: normals(visits).map(Math.abs),
     batchSize,
     entropyCoef: 0.01,
+    ...(head === "ppo_actor" ? { clipRatio: 0.2 } : {}),
     optimizer: { learningRate: 1e-4, weightDecay: 0.01, clipGradNorm: 1 },
   };
 }

@@ -34,6 +34,7 @@ export function benchCommand(): Command {
         "imitated by the CPU)",
       (text: string, before: string[] | undefined) => [...before ?? [], ...text.split(",")],
     )
+    .option("--policy-type <type>", "which policy's network (gating, react, traversal; default gating)")
     .option(
       "--batch-sizes <list>",
       "rows of a training step, numbers between commas (1 to 65536; default 1,32,256,1024)",
@@ -46,7 +47,7 @@ export function benchCommand(): Command {
     const batchSizes = options.batchSizes?.split(",").map((text) => wholeNumber(text, "--batch-sizes", 1, 65536)) ??
       effort.batchSizes;
     const seconds = options.seconds === undefined ? effort.seconds : wholeNumber(options.seconds, "--seconds", 1, 3600);
-    const resolved = await configured(options);
+    const resolved = await configured(options, { "training.policy_type": options.policyType });
     const { config } = resolved;
     await using store = await openStore(resolved, "empty");
     await using scratch = await Scratch.make();

@@ -18,13 +18,16 @@ const STAGES: Readonly<Record<string, string>> = {
   end_to_end: "all of it",
 };
 
+/** What there is to prepare, for objectives without a reward model. */
+const PREPARATIONS: Readonly<Record<string, string>> = { reinforce: "upload", ppo: "upload, estimate the advantages" };
+
 /** Tells a whole result on stderr. */
 export function showBench(result: BenchResult): void {
   const { checkpoint, network, data } = result;
   sayFacts([
     ["machine", result.device],
     ["weights", checkpoint === null ? "fresh" : `${checkpoint.policy_type} ${checkpoint.version}, the active one`],
-    ["network", `${network.input_dim} inputs, hidden ${network.hidden_dim}, ${network.outputs} experts`],
+    ["network", `${network.input_dim} inputs, hidden ${network.hidden_dim}, ${network.outputs} outputs`],
     [
       "log",
       `${count(data.episodes)} episodes from ${data.location}${data.source === "simulated" ? ", simulated" : ""}`,
@@ -109,7 +112,7 @@ function stages({ rows, data }: BenchResult): void {
   sayTable(
     [`from the log to a checkpoint, ${found[0]!.backend}`, "ms", "per second"],
     found.map((row) => [
-      row.op === "prepare" && data.objective === "reinforce" ? "upload" : STAGES[row.op]!,
+      row.op === "prepare" ? PREPARATIONS[data.objective] ?? STAGES.prepare! : STAGES[row.op]!,
       ms(row.ms_median),
       count(Math.round(row.per_second)),
     ]),

@@ -20,14 +20,18 @@ export async function dryRun(
 ): Promise<void> {
   const { config } = resolved;
   const { policyType } = config.training;
-  const { readTrainingLog, windowOf } = await import("../session/training_log.ts");
+  const { windowOf } = await import("../session/training_log.ts");
   const { checkSameLog, findResumePoint } = await import("../session/resume.ts");
-  const resumed = choice.resume
-    ? await findResumePoint(store, config.checkpoint.directory, policyType, configToJson(resolved))
-    : undefined;
-  const window = resumed?.window ?? windowOf(config, new Date(), choice.policyVersion);
-  const log = await readTrainingLog(store, config, window);
-  if (resumed !== undefined) checkSameLog(resumed, log.episodes);
+  const { withKind } = await import("../session/kinds/kinds.ts");
+  const { log, resumed } = await withKind(policyType, async (kind) => {
+    const resumed = choice.resume
+      ? await findResumePoint(store, config.checkpoint.directory, kind, configToJson(resolved))
+      : undefined;
+    const window = resumed?.window ?? windowOf(config, new Date(), choice.policyVersion);
+    const log = await kind.readLog(store, config, window);
+    if (resumed !== undefined) checkSameLog(resumed, kind.digestOf(log));
+    return { log, resumed };
+  });
   const backend = await tryBackend(config.compute.backend);
   const active = await store.getActivePolicy(policyType);
   const data = {
@@ -36,7 +40,7 @@ export async function dryRun(
     usable: log.episodes.feedbackRows,
     min_feedback: config.training.minFeedback,
     episodes: log.episodes.size,
-    skipped: log.episodes.skipped,
+    skipped: log.skipped,
     outside_window: log.outside,
     log: log.mix,
     training: log.split.training.length,

@@ -3,10 +3,11 @@
  *
  * @module
  */
+import { signed } from "../base/signed.ts";
 import type { Command } from "@commander-js/extra-typings";
 import type { EvaluationResult, IntervalDifference, VersionComparison } from "../session/evaluate_versions.ts";
 import { command, configured, helpOf, memoryNotice, openStore } from "./context.ts";
-import { type Cell, count, decimals, sayFacts, sayTable, signed } from "./table.ts";
+import { type Cell, count, decimals, sayFacts, sayTable } from "./table.ts";
 import { bold, printResult, say } from "./terminal.ts";
 import { skippedText } from "./train_summary.ts";
 
@@ -17,6 +18,7 @@ export function evaluateCommand(): Command {
     "estimate from the stored log what versions would earn (default: the active one)",
   )
     .argument("[version...]", "versions to evaluate")
+    .option("--policy-type <type>", "whose versions (gating, react, traversal; default gating)")
     .option("--against <version>", "compare each with this version, row by row")
     .option("--all", "use all episodes, also those that were trained on")
     .option("--max-episodes <n>", helpOf("training.max_episodes"))
@@ -24,6 +26,7 @@ export function evaluateCommand(): Command {
     .option("--backend <name>", helpOf("compute.backend"));
   evaluate.action(async (versions: readonly string[], options) => {
     const resolved = await configured(options, {
+      "training.policy_type": options.policyType,
       "training.max_episodes": options.maxEpisodes,
       "database.lookback_days": options.lookbackDays,
       "compute.backend": options.backend,
@@ -58,7 +61,18 @@ const NAMES = [
   ["switch", "SWITCH"],
 ] as const;
 
-function show({ episodes, rows, log, logged_value, versions, comparisons }: EvaluationResult): void {
+/** The same for policies that act step by step. */
+const TRAJECTORY_NAMES = [
+  ["trajectory_is", "trajectory-wise IS"],
+  ["weighted_is", "weighted IS"],
+  ["per_decision_is", "per-decision IS"],
+  ["weighted_per_decision_is", "weighted per-decision IS"],
+  ["doubly_robust", "doubly robust, per decision"],
+] as const;
+
+function show(
+  { policy_type, limits, episodes, rows, log, logged_value, versions, comparisons }: EvaluationResult,
+): void {
   sayFacts([
     ["feedback", `${count(episodes.available)} found; ${skippedText(episodes.skipped)}`],
     ["evaluated", `${count(episodes.evaluated)} episodes${rows === "holdout" ? ", all held out from training" : ""}`],
@@ -70,8 +84,8 @@ function show({ episodes, rows, log, logged_value, versions, comparisons }: Eval
     say(`${bold(version.version)}${version.active ? ", the active one" : ""}`);
     sayTable(
       ["estimator", "value", "95% interval"],
-      NAMES.map(([name, label]): Cell[] => {
-        const interval = version.intervals[name];
+      (policy_type === "react" ? TRAJECTORY_NAMES : NAMES).map(([name, label]): Cell[] => {
+        const interval = version.intervals[name] ?? null;
         return [label, decimals(version[name]), interval === null ? "-" : range(interval[0], interval[1])];
       }),
     );
@@ -86,8 +100,18 @@ function show({ episodes, rows, log, logged_value, versions, comparisons }: Eval
         `${percent(diagnostics.extreme_weight_share)} above 10`,
       ],
     ]);
+    if ("mean_steps" in diagnostics) {
+      sayFacts([["steps", `${decimals(diagnostics.mean_steps, 1)} an episode`]]);
+      sayTable(
+        ["action", "in the log", "wanted"],
+        Object.entries(diagnostics.overlap).map((
+          [action, { logged_share, policy_share }],
+        ) => [action, percent(logged_share), percent(policy_share)]),
+      );
+      continue;
+    }
     sayTable(
-      ["expert", "in the log", "routed", "importance"],
+      [policy_type === "traversal" ? "decision" : "expert", "in the log", "routed", "importance"],
       Object.entries(diagnostics.overlap).map((
         [expert, { logged_share, policy_share, importance_share }],
       ) => [
@@ -99,6 +123,8 @@ function show({ episodes, rows, log, logged_value, versions, comparisons }: Eval
     );
   }
   for (const comparison of comparisons) showComparison(comparison);
+  if (limits !== undefined) say();
+  for (const limit of limits ?? []) say(`note: ${limit}`);
 }
 
 function showComparison(comparison: VersionComparison): void {

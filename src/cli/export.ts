@@ -6,7 +6,10 @@
 import type { Command } from "@commander-js/extra-typings";
 import { Option } from "@commander-js/extra-typings";
 import { basename, join } from "node:path";
+import { RlcfError } from "../base/errors.ts";
 import type { ExportedFiles, ExportedPolicy } from "../policy/export/exported.ts";
+import type { PolicyType } from "../session/kinds/apprenticeship.ts";
+import type { RLCFPersistence } from "../store/persistence.ts";
 import { command, configured, memoryNotice, openStore } from "./context.ts";
 import { checkFree, writeWhole } from "./export_files.ts";
 import { count } from "./table.ts";
@@ -31,22 +34,14 @@ export function exportCommand(): Command {
     )
     .option("--output <path>", "the file, for tfjs the directory (default TYPE-VERSION.safetensors, ...)")
     .option("--force", "replace files that are there")
-    .option("--policy-type <type>", "whose version (gating, react; default gating)");
+    .option("--policy-type <type>", "whose version (gating; react as safetensors alone; default gating)");
   exporter.action(async (version, options) => {
     const resolved = await configured(options, { "training.policy_type": options.policyType });
     const { checkpoint: { directory }, training: { policyType } } = resolved.config;
     await using store = await openStore(resolved, "empty");
     const notice = memoryNotice(store, resolved);
     if (notice !== undefined) say(`note: ${notice}`);
-    const { findStoredPolicy } = await import("../session/open_policy.ts");
-    const { exportStateDict } = await import("../policy/state_dict.ts");
-    const stored = await findStoredPolicy(store, directory, policyType, version);
-    const policy = {
-      state: exportStateDict(stored.saved.state),
-      policyType: stored.checkpoint.policyType,
-      version: stored.checkpoint.version,
-      experts: stored.saved.experts,
-    };
+    const policy = await exportedPolicy(store, directory, policyType, options.format, version);
     const defaultName = FORMATS[options.format].defaultName(`${policy.policyType}-${policy.version}`);
     const files = placed(await filesOf(options.format, policy), options.format, options.output ?? defaultName);
     await checkFree(files.map(({ path }) => path), options.force === true);
@@ -67,6 +62,43 @@ export function exportCommand(): Command {
     for (const { path } of files) printResult(path);
   });
   return exporter as unknown as Command;
+}
+
+/** The version asked for; throws RlcfError("usage") where its type does not go into the format. */
+async function exportedPolicy(
+  store: RLCFPersistence,
+  directory: string,
+  policyType: PolicyType,
+  format: Format,
+  version: string | undefined,
+): Promise<ExportedPolicy> {
+  const { findStoredPolicy, findStoredReAct } = await import("../session/open_policy.ts");
+  const { exportStateDict } = await import("../policy/state_dict.ts");
+  if (policyType === "traversal") {
+    throw new RlcfError("usage", "cannot export a traversal policy: found none of the formats for it, wanted gating", {
+      hint:
+        "policy.safetensors in its checkpoint holds its weights; TraversalPolicy.state() those of the original's layout.",
+    });
+  }
+  if (policyType === "react") {
+    if (format !== "safetensors") {
+      throw new RlcfError("usage", `cannot export a react policy as ${format}: it is two networks, wanted safetensors`);
+    }
+    const { checkpoint, saved } = await findStoredReAct(store, directory, version);
+    const { prefixed } = await import("../session/saved_policy.ts");
+    const state = {
+      ...prefixed("actor.", exportStateDict(saved.actor)),
+      ...prefixed("critic.", exportStateDict(saved.critic)),
+    };
+    return { state, policyType, version: checkpoint.version, experts: saved.actions };
+  }
+  const { checkpoint, saved } = await findStoredPolicy(store, directory, policyType, version);
+  return {
+    state: exportStateDict(saved.state),
+    policyType: checkpoint.policyType,
+    version: checkpoint.version,
+    experts: saved.experts,
+  };
 }
 
 /** The files of a format. */

@@ -3,10 +3,11 @@
  *
  * @module
  */
+import { signed } from "../base/signed.ts";
 import type { JsonObject } from "../base/check.ts";
 import type { EvaluationReport } from "../session/report.ts";
 import type { TrainingWarning } from "../session/warnings.ts";
-import { type Cell, count, decimals, signed } from "./table.ts";
+import { type Cell, count, decimals } from "./table.ts";
 
 /** The facts of a version's metrics; empty where it was not judged, as periodic versions are not. */
 export function judgementFacts({ evaluation, warnings }: JsonObject): [string, Cell][] {

@@ -30,7 +30,7 @@ type PolicyOptions = CommonOptions & { readonly policyType?: string | undefined 
 function subcommand(name: string, summary: string): Command<[], PolicyOptions> {
   return command(name, summary).option(
     "--policy-type <type>",
-    "whose versions (gating, react; default gating)",
+    "whose versions (gating, react, traversal; default gating)",
   ) as unknown as Command<
     [],
     PolicyOptions

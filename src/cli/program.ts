@@ -9,18 +9,22 @@ import { COMMON_OPTIONS } from "./context.ts";
 import { demoCommand } from "./demo.ts";
 import { doctorCommand } from "./doctor.ts";
 import { evaluateCommand } from "./evaluate.ts";
+import { enqueueCommand } from "./enqueue.ts";
 import { EXIT_OK } from "./exit_codes.ts";
 import { reportFailure } from "./failure.ts";
 import { exportCommand } from "./export.ts";
 import { importCommand } from "./import.ts";
 import { ingestCommand } from "./ingest.ts";
+import { jobsCommand } from "./jobs.ts";
 import { policyCommand } from "./policy.ts";
 import { reportCommand } from "./report.ts";
 import { routeCommand } from "./route.ts";
+import { serveCommand } from "./serve.ts";
 import { statsCommand } from "./stats.ts";
 import { printResult, sayText } from "./terminal.ts";
 import { trainCommand } from "./train.ts";
 import { type Build, FROM_SOURCE, versionText } from "./version.ts";
+import { workerCommand } from "./worker.ts";
 
 /**
  * Runs the program and returns its exit code. Never throws.
@@ -38,6 +42,7 @@ export async function runProgram(args: readonly string[], build: Build = FROM_SO
     ingestCommand(),
     importCommand(),
     routeCommand(),
+    serveCommand(),
     evaluateCommand(),
     policyCommand(),
     exportCommand(),
@@ -45,6 +50,9 @@ export async function runProgram(args: readonly string[], build: Build = FROM_SO
     demoCommand(),
     benchCommand(),
     doctorCommand(),
+    enqueueCommand(),
+    workerCommand(),
+    jobsCommand(),
   ];
   for (const command of commands) program.addCommand(command as unknown as Command);
   settle(program as unknown as Command, "rlcf");

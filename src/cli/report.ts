@@ -16,7 +16,7 @@ export function reportCommand(): Command {
     .argument("[version]", "the active one by default")
     .option("--output <file>", "where the page is written (default report-TYPE-VERSION.html)")
     .option("--force", "replace the file even if it is no report")
-    .option("--policy-type <type>", "whose version (gating, react; default gating)")
+    .option("--policy-type <type>", "whose version (gating, react, traversal; default gating)")
     .option("--lookback-days <n>", helpOf("database.lookback_days"))
     .option("--max-episodes <n>", helpOf("training.max_episodes"));
   report.action(async (version, options) => {

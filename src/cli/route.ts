@@ -1,16 +1,15 @@
 /**
- * `rlcf route`: embeddings become weights over the experts.
+ * `rlcf route`: what a policy says of queries: weights over experts, an agent's next action, the weight of a relation.
  *
  * @module
  */
 import type { Command } from "@commander-js/extra-typings";
-import { expectObject, expectText } from "../base/check.ts";
+import type { JsonObject } from "../base/check.ts";
 import { RlcfError } from "../base/errors.ts";
-import type { GatingPolicy } from "../policy/gating_policy.ts";
-import { embeddingOf } from "../trace/gating_decision.ts";
 import { command, configured, helpOf, memoryNotice, openStore } from "./context.ts";
 import { PartialFailure } from "./failure.ts";
-import { checkReadable, type Line, linesOf, parseLine } from "./lines.ts";
+import { checkReadable, linesOf, parseLine } from "./lines.ts";
+import type { Query } from "./routers.ts";
 import { Rejects } from "./rejects.ts";
 import { count } from "./table.ts";
 import { printResult, say } from "./terminal.ts";
@@ -18,26 +17,17 @@ import { printResult, say } from "./terminal.ts";
 /** Queries routed in one call of the engine. */
 const BATCH = 256;
 
-/** A query to route. */
-interface Query {
-  readonly queryId: string;
-  readonly embedding: Float32Array;
-}
-
-/** A routed query; the field names are those of the output. */
-interface RoutedQuery {
-  readonly query_id: string;
-  readonly weights: Readonly<Record<string, number>>;
-  readonly log_probs: Readonly<Record<string, number>>;
-  readonly policy_version: string;
-}
-
 /** The command. */
 export function routeCommand(): Command {
-  const route = command("route", "weights over the experts for query embeddings, from the active policy")
-    .argument("[file]", 'file of lines {"query_id", "query_embedding"}; stdin by default', "-")
+  const route = command("route", "what the active policy says of queries, such as weights over the experts")
+    .argument(
+      "[file]",
+      'file of lines {"query_id", "query_embedding"}, react: {"query_id", "state"}, traversal: {"query_id", ' +
+        '"query_embedding", "relation_type"}; stdin by default',
+      "-",
+    )
     .option("--policy-version <version>", "route by this version instead of the active one")
-    .option("--policy-type <type>", "which policy routes (gating, react; default gating)")
+    .option("--policy-type <type>", "which policy routes (gating, react, traversal; default gating)")
     .option("--backend <name>", helpOf("compute.backend"));
   route.action(async (file, options) => {
     await checkReadable([file]);
@@ -45,20 +35,18 @@ export function routeCommand(): Command {
       "compute.backend": options.backend,
       "training.policy_type": options.policyType,
     });
-    const { checkpoint, compute, training } = resolved.config;
     await using store = await openStore(resolved, "empty");
     const notice = memoryNotice(store, resolved);
     if (notice !== undefined) say(`note: ${notice}`);
-    const { findStoredPolicy, openPolicy } = await import("../session/open_policy.ts");
-    const stored = await findStoredPolicy(store, checkpoint.directory, training.policyType, options.policyVersion);
-    await using policy = await openPolicy(stored.saved, compute.backend);
-    const { version } = stored.checkpoint;
+    const { openRouter } = await import("./routers.ts");
+    await using router = await openRouter(store, resolved.config, options.policyVersion);
+    const { version } = router;
 
-    const routes: RoutedQuery[] = [];
+    const routes: JsonObject[] = [];
     using rejects = new Rejects();
     let batch: Query[] = [];
     const flush = async (): Promise<void> => {
-      for (const routed of await routeBatch(policy, batch, version)) {
+      for (const routed of batch.length === 0 ? [] : await router.route(batch)) {
         if (options.json) routes.push(routed);
         else printResult(JSON.stringify(routed));
       }
@@ -66,7 +54,7 @@ export function routeCommand(): Command {
     };
     for await (const line of linesOf(file)) {
       try {
-        batch.push(queryFrom(line, policy.shape.inputDim));
+        batch.push(router.read(parseLine(line)));
       } catch (thrown) {
         if (!(thrown instanceof RlcfError)) throw thrown;
         rejects.add(line, thrown.message);
@@ -83,26 +71,4 @@ export function routeCommand(): Command {
     if (options.json) printResult(JSON.stringify(result));
   });
   return route as unknown as Command;
-}
-
-function queryFrom(line: Line, inputDim: number): Query {
-  const json = expectObject(parseLine(line), "query");
-  const embedding = embeddingOf(json.query_embedding, "query_embedding");
-  if (embedding.length !== inputDim) {
-    throw new RlcfError("usage", `query_embedding: found ${embedding.length} numbers, wanted ${inputDim}`);
-  }
-  return { queryId: expectText(json.query_id, "query_id"), embedding };
-}
-
-async function routeBatch(policy: GatingPolicy, batch: readonly Query[], version: string): Promise<RoutedQuery[]> {
-  if (batch.length === 0) return [];
-  const { weights, logProbs } = await policy.forward(batch.map((query) => query.embedding));
-  const named = (values: Float32Array, i: number): Record<string, number> =>
-    Object.fromEntries(policy.experts.map((expert, e) => [expert, values[i * policy.numExperts + e]!]));
-  return batch.map((query, i) => ({
-    query_id: query.queryId,
-    weights: named(weights, i),
-    log_probs: named(logProbs, i),
-    policy_version: version,
-  }));
 }

@@ -8,10 +8,14 @@ import type { JsonObject } from "../base/check.ts";
 import { type LogProfile, logProfiles } from "../episodes/log_profile.ts";
 import { countUsable, type UsableRows } from "../episodes/load_episodes.ts";
 import { outsideOf, type OutsideWindow, windowOf } from "../episodes/window.ts";
-import type { RLCFPersistence, TrainingStats } from "../store/persistence.ts";
+import type { SessionLog } from "../session/training_log.ts";
+import type { RLCFPersistence, TrainingStats, TrainingWindow } from "../store/persistence.ts";
 import { bestRate } from "./bench_view.ts";
+import type { ResolvedConfig } from "../config/resolve.ts";
 import type { Config } from "../config/schema.ts";
+import type { QueueView } from "../queue/overview.ts";
 import { command, configured, helpOf, memoryNotice, openStore } from "./context.ts";
+import { countsText, sayJobs, saySchedules } from "./jobs_view.ts";
 import { duration } from "./progress.ts";
 import { count, decimals, sayFacts, sayTable, shortTime } from "./table.ts";
 import { printResult, say } from "./terminal.ts";
@@ -20,16 +24,21 @@ import { outsideText, skippedText } from "./train_summary.ts";
 /** The command. */
 export function statsCommand(): Command {
   const stats = command("stats", "show what is stored: traces, feedback, the active policy, sessions, checkpoints")
+    .option("--policy-type <type>", "for which type what there is to train on is counted (default gating)")
     .option("--policy-version <version>", "count only traces that this version routed")
     .option("--max-episodes <n>", helpOf("training.max_episodes"))
     .option("--lookback-days <n>", helpOf("database.lookback_days"));
   stats.action(async (options) => {
     const resolved = await configured(options, {
+      "training.policy_type": options.policyType,
       "training.max_episodes": options.maxEpisodes,
       "database.lookback_days": options.lookbackDays,
     });
     await using store = await openStore(resolved, "empty");
-    const found = await collect(store, resolved.config, options.policyVersion);
+    const found = {
+      ...await collect(store, resolved.config, options.policyVersion),
+      jobs: await queueOf(store, resolved),
+    };
     if (options.json) return printResult(JSON.stringify(found));
     show(store.location, found);
     const notice = memoryNotice(store, resolved);
@@ -42,7 +51,7 @@ export function statsCommand(): Command {
 /** What is stored; the field names are those of `stats --json`. */
 interface StoreSummary extends TrainingStats {
   /** What `rlcf train` would find now. */
-  readonly training: UsableRows & { readonly since: string | null; readonly outside_window: OutsideWindow };
+  readonly training: Findings & { readonly since: string | null; readonly outside_window: OutsideWindow };
   /** What the log of each version can teach. */
   readonly logs: readonly LogProfile[];
   readonly active: {
@@ -53,6 +62,8 @@ interface StoreSummary extends TrainingStats {
     /** The latest result of `rlcf bench` on it. */
     readonly bench: JsonObject | null;
   } | null;
+  /** The active version of each type that has one. */
+  readonly active_versions: Readonly<Record<string, string>>;
   /** The latest ones. */
   readonly sessions: readonly {
     readonly id: string;
@@ -69,18 +80,33 @@ interface StoreSummary extends TrainingStats {
     readonly active: boolean;
     readonly created_at: string;
   }[];
+  /** The queue; null where there is none, as on SQLite. */
+  readonly jobs: QueueView | null;
+}
+
+/** Jobs that are shown. */
+const LATEST_JOBS = 5;
+
+/** The queue of a PostgreSQL on which jobs were ever added. */
+async function queueOf(store: RLCFPersistence, { config }: ResolvedConfig): Promise<QueueView | null> {
+  if (store.dialect !== "postgres") return null;
+  const { QueueConnection } = await import("../queue/connection.ts");
+  const { overviewOf } = await import("../queue/overview.ts");
+  await using connection = new QueueConnection(config.database.url);
+  return await overviewOf(connection, LATEST_JOBS) ?? null;
 }
 
 async function collect(
   store: RLCFPersistence,
   config: Config,
   policyVersion: string | undefined,
-): Promise<StoreSummary> {
-  const { training: { policyType, feedbackWeighting }, gatingPolicy } = config;
+): Promise<Omit<StoreSummary, "jobs">> {
+  const { training: { policyType }, gatingPolicy } = config;
   const window = windowOf(config, new Date(), policyVersion);
   const counts = await store.getTrainingStats(policyVersion);
-  const logs = logProfiles(await store.getLogGroups(policyVersion), gatingPolicy);
-  const usable = await countUsable(store, window, { ...gatingPolicy, feedbackWeighting });
+  // Who was drawn how often is a question about experts.
+  const logs = policyType === "gating" ? logProfiles(await store.getLogGroups(policyVersion), gatingPolicy) : [];
+  const usable = await findingsOf(store, config, window);
   const outside = await outsideOf(store, window);
   const active = await store.getActivePolicy(policyType);
   const sessions = await store.listTrainingSessions(undefined, 5);
@@ -96,6 +122,9 @@ async function collect(
       training_episodes: active.trainingEpisodes,
       bench: active.bench,
     },
+    active_versions: Object.fromEntries(
+      checkpoints.filter(({ isActive }) => isActive).map(({ policyType, version }) => [policyType, version]),
+    ),
     sessions: sessions.map((session) => ({
       id: session.id,
       policy_type: session.policyType,
@@ -114,6 +143,28 @@ async function collect(
   };
 }
 
+/** What a window holds for one type of policy. */
+interface Findings extends Omit<UsableRows, "skipped"> {
+  /** The type. */
+  readonly policy_type: string;
+  /** What training would not use, by reason; traversals, where those are learned from, else feedback. */
+  readonly skipped: Readonly<Record<string, number>>;
+  /** Trajectories or traversals that the usable feedback judges; absent for gating. */
+  readonly episodes?: number;
+}
+
+/** Counts a window as training would find it. What agents and traversals left is read whole, routings are only counted. */
+async function findingsOf(store: RLCFPersistence, config: Config, window: TrainingWindow): Promise<Findings> {
+  const { training: { policyType, feedbackWeighting }, gatingPolicy } = config;
+  if (policyType === "gating") {
+    return { policy_type: policyType, ...await countUsable(store, window, { ...gatingPolicy, feedbackWeighting }) };
+  }
+  const { withKind } = await import("../session/kinds/kinds.ts");
+  const log = await withKind(policyType, async (kind) => await kind.readLog(store, config, window) as SessionLog);
+  const { available, skipped, episodes: { size, feedbackRows } } = log;
+  return { policy_type: policyType, available, usable: feedbackRows, skipped, episodes: size };
+}
+
 function show(location: string, found: StoreSummary): void {
   const { active, checkpoints, sessions } = found;
   const scope = found.policy_version === null ? "" : ` routed by ${found.policy_version}`;
@@ -124,13 +175,17 @@ function show(location: string, found: StoreSummary): void {
     ["with feedback", found.traces_with_feedback],
     ["feedbacks", found.total_feedback],
     ["mean score", decimals(found.avg_score)],
-    ["to train on", trainingText(found.training)],
+    [
+      found.training.policy_type === "gating" ? "to train on" : `to train ${found.training.policy_type} on`,
+      trainingText(found.training),
+    ],
     [
       "active policy",
       active === null ? "none" : `${active.policy_type} ${active.version}, since ${shortTime(active.activated_at)} UTC`,
     ],
     ...benched === undefined ? [] : [["bench", benched] as const],
     ["checkpoints", checkpoints.length],
+    ...found.jobs === null ? [] : [["jobs", countsText(found.jobs)] as const],
   ]);
   if (found.logs.length > 0) {
     say();
@@ -163,6 +218,14 @@ function show(location: string, found: StoreSummary): void {
       ]),
     );
   }
+  if (found.jobs !== null && found.jobs.latest.length > 0) {
+    say();
+    sayJobs(found.jobs.latest);
+  }
+  if (found.jobs !== null && found.jobs.schedules.length > 0) {
+    say();
+    saySchedules(found.jobs.schedules);
+  }
 }
 
 /** The traces, and of which kinds they are: sampled (one expert drawn), soft (experts mixed), none (no decision). */
@@ -174,8 +237,11 @@ function kindsOf({ total_traces, log_kinds }: StoreSummary): string {
   return kinds.length === 0 ? count(total_traces) : `${count(total_traces)}: ${text.join(", ")}`;
 }
 
-function trainingText({ since, available, usable, skipped, outside_window }: StoreSummary["training"]): string {
-  const left = available === usable ? "" : `; ${skippedText(skipped)}`;
+function trainingText(training: StoreSummary["training"]): string {
+  const { since, available, usable, skipped, outside_window, policy_type, episodes } = training;
+  const unit = policy_type === "react" ? "trajectories" : "traversals";
+  const judged = episodes === undefined ? "" : `, on ${count(episodes)} ${unit}`;
+  const left = judged + (Object.keys(skipped).length === 0 ? "" : `; ${skippedText(skipped)}`);
   const outside = outsideText(outside_window);
   return `${count(usable)} of the ${count(available)} newest feedbacks since ${shortTime(since).slice(0, 10)}${left}` +
     (outside === undefined ? "" : `; ${outside}`);

@@ -113,18 +113,6 @@ export function decimals(value: number | null | undefined, digits = 3): string {
   return value === null || value === undefined ? "-" : value.toFixed(digits);
 }
 
-/** A difference with its sign; one too small for the given decimals with the two digits that count. */
-export function signed(value: number, digits = 3): string {
-  const size = Math.abs(value);
-  const text = size > 0 && size < 10 ** -digits ? plain(size) : decimals(size, digits);
-  return `${value < 0 ? "-" : "+"}${text}`;
-}
-
-/** Two digits that count, without an exponent down to a millionth. */
-function plain(size: number): string {
-  return size < 1e-6 ? size.toExponential(1) : size.toPrecision(2);
-}
-
 /** A timestamp to the second, e.g. `2025-12-30 09:00:00`, in UTC; `-` for none. */
 export function shortTime(timestamp: string | null): string {
   return timestamp === null ? "-" : timestamp.slice(0, 19).replace("T", " ");

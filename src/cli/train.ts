@@ -12,6 +12,7 @@ import type { RLCFPersistence } from "../store/persistence.ts";
 import { command, configToJson, configured, helpOf, memoryNotice, openStore } from "./context.ts";
 import { dryRun } from "./dry_run.ts";
 import { showLogs } from "./logging.ts";
+import { recorded } from "./metrics_file.ts";
 import { progressDisplay } from "./progress.ts";
 import { type RepeatedOptions, resumeCommand } from "./resume_command.ts";
 import { watchSignals } from "./stop.ts";
@@ -29,6 +30,7 @@ export function trainCommand(): Command {
     .option("--policy-version <version>", "train only on traces that this version routed")
     .option("--lookback-days <n>", helpOf("database.lookback_days"))
     .option("--no-activate", "never make the new version active")
+    .option("--metrics-file <file.prom>", "leave what became of the run for Prometheus, as node_exporter reads it")
     .option("--resume", "take up the latest interrupted session")
     .option("--dry-run", "show the settings in force, the data found and the backend; write nothing");
   train.action(async (options) => {
@@ -42,15 +44,20 @@ export function trainCommand(): Command {
       "checkpoint.activate": options.activate === false ? "never" : undefined,
     });
     const { policyType } = resolved.config.training;
-    if (policyType !== "gating") {
-      throw new RlcfError("usage", `cannot train: policy type is ${policyType}, wanted gating`, {
-        hint: "This version of rlcf trains the gating policy only.",
+    if (policyType === "react" && options.epochs !== undefined) {
+      throw new RlcfError("usage", `cannot train: found --epochs ${options.epochs}, wanted none for a react policy`, {
+        hint: "How many passes its one update makes is react_policy.num_epochs in the configuration.",
       });
     }
-    await using store = await openStore(resolved, "empty");
     const choice = { policyVersion: options.policyVersion, resume: options.resume === true };
-    if (options.dryRun) return await dryRun(resolved, store, choice, options.json === true);
-    const report = await runSession(resolved, store, choice, options);
+    if (options.dryRun) {
+      await using store = await openStore(resolved, "empty");
+      return await dryRun(resolved, store, choice, options.json === true);
+    }
+    const report = await recorded(options.metricsFile, policyType, async () => {
+      await using store = await openStore(resolved, "empty");
+      return await runSession(resolved, store, choice, options);
+    });
     if (options.json) return printResult(JSON.stringify(report));
     summarise(report);
     printResult(report.version);

@@ -3,9 +3,9 @@
  *
  * @module
  */
+import type { Disagreement } from "../episodes/disagreement.ts";
 import type { OutsideWindow } from "../episodes/window.ts";
-import type { ValueEstimate } from "../evaluate/policy_value.ts";
-import type { TrainReport } from "../session/report.ts";
+import type { PolicyValue, TrainReport } from "../session/report.ts";
 import { duration } from "./progress.ts";
 import { type Cell, count, decimals, sayFacts, sayTable } from "./table.ts";
 import { bold, say } from "./terminal.ts";
@@ -18,6 +18,7 @@ export function summarise(report: TrainReport): void {
     ["version", `${version}, from ${report.parent_version ?? "fresh weights"}`],
     ["feedback", feedbackText(`${count(episodes.available)} found`, episodes.skipped, episodes.outside_window)],
     ["episodes", `${count(episodes.trained)} trained, ${count(episodes.holdout)} held out`],
+    ...agreementFact(metrics.disagreement),
     ["training", `${metrics.objective}, ${count(report.updates)} optimizer steps`],
     ["backend", `${report.backend} (${report.device}), ${perSecond(throughput.train_episodes_per_s)}`],
     ...report.fallbacks.map((one) =>
@@ -32,10 +33,23 @@ export function summarise(report: TrainReport): void {
   say(nextStep(report));
 }
 
+/** How far people differ about one answer, where several judged it. */
+function agreementFact(found: TrainReport["metrics"][string] | undefined): [string, string][] {
+  if (found === undefined || found === null) return [];
+  const { answers, spread, reward_spread } = found as unknown as Disagreement;
+  return [[
+    "agreement",
+    `${count(answers)} answers judged by several people, who differ by ${decimals(spread)}; all answers by ${
+      decimals(reward_spread)
+    } (standard deviations)`,
+  ]];
+}
+
 /** What the holdout says: values with their intervals, and how the levels moved. */
-function sayEvaluation({ evaluation, version }: TrainReport): void {
+function sayEvaluation(report: TrainReport): void {
+  const { evaluation, version } = report;
   const { candidate, active, gate } = evaluation;
-  const valueRow = (name: string, estimate: ValueEstimate | null): [string, Cell, Cell, Cell] => {
+  const valueRow = (name: string, estimate: PolicyValue | null): [string, Cell, Cell, Cell] => {
     const interval = estimate?.intervals[gate.method] ?? null;
     return [
       name,
@@ -46,14 +60,22 @@ function sayEvaluation({ evaluation, version }: TrainReport): void {
   };
   say();
   sayTable(
-    ["routing", `value on ${count(evaluation.holdout)} held out`, "95% interval", "effective episodes"],
+    [
+      report.policy_type === "gating" ? "routing" : "policy",
+      `value on ${count(evaluation.holdout)} held out`,
+      "95% interval",
+      "effective episodes",
+    ],
     [
       ["the log", decimals(evaluation.logged_value), "-", "-"],
       ...evaluation.active_version === null ? [] : [valueRow(`${evaluation.active_version}, active before`, active)],
       valueRow(`${version}, new`, candidate),
     ],
   );
-  for (const reason of candidate!.not_identified) say(`note: not identified: ${reason}; values are the model's alone`);
+  for (const reason of candidate!.not_identified) {
+    say(`note: not identified: ${reason}${gate.method === "direct" ? "; values are the model's alone" : ""}`);
+  }
+  for (const limit of evaluation.limits ?? []) say(`note: ${limit}`);
   if (gate.decisive_users.length > 0) {
     const names = gate.decisive_users.slice(0, 3).join(", ");
     const more = gate.decisive_users.length > 3 ? ` and ${gate.decisive_users.length - 3} more` : "";
@@ -91,9 +113,11 @@ function perSecond(rate: number): string {
   return `${count(Math.round(rate))} episodes/s`;
 }
 
-function nextStep({ activated, version, evaluation }: TrainReport): string {
-  if (!activated) return `next: rlcf policy activate ${version} makes it active all the same`;
+function nextStep({ activated, version, evaluation, policy_type }: TrainReport): string {
+  const type = policy_type === "gating" ? "" : ` --policy-type ${policy_type}`;
+  if (!activated) return `next: rlcf policy activate${type} ${version} makes it active all the same`;
+  const route = `next: rlcf route${type} FILE ${type === "" ? "routes queries by it" : "asks it"}`;
   return evaluation.active_version === null
-    ? "next: rlcf route FILE routes queries by it"
-    : `next: rlcf route FILE routes queries by it; rlcf policy rollback returns to ${evaluation.active_version}`;
+    ? route
+    : `${route}; rlcf policy rollback${type} returns to ${evaluation.active_version}`;
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import manifest from "../../deno.json" with { type: "json" };
-import { BACKENDS } from "../engine/create.ts";
+import { settingOf } from "../config/schema.ts";
 
 /** Semantic version of this build, the one in deno.json. */
 export const VERSION: string = manifest.version;
@@ -21,10 +21,12 @@ export const FROM_SOURCE: Build = { commit: "unknown (run from source)" };
 /** What `rlcf --version` prints, and what a report of a defect should begin with. The first line is the version. */
 export function versionText({ commit }: Build): string {
   const { deno, v8 } = Deno.version;
+  // As the configuration has them: the engines themselves are not loaded to be named.
+  const engines = settingOf("compute.backend").wanted.replace(/^one of auto, /, "");
   return [
     `rlcf ${VERSION}`,
     `commit ${commit}`,
     `deno ${deno} (v8 ${v8}, ${Deno.build.target})`,
-    `engines ${BACKENDS.join(", ")}`,
+    `engines ${engines}`,
   ].join("\n");
 }

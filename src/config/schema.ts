@@ -19,7 +19,7 @@ import {
 import type { Setting, SettingValue } from "./setting.ts";
 
 const training = {
-  policy_type: choice(["gating", "react"], { default: "gating", help: "which policy to train" }),
+  policy_type: choice(["gating", "react", "traversal"], { default: "gating", help: "which policy to train" }),
   min_feedback: integer({
     default: 10,
     min: 1,
@@ -233,6 +233,42 @@ const react_policy = {
   }),
 } as const;
 
+const traversal_policy = {
+  hidden_dim: layerWidth({
+    default: 128,
+    max: 16384,
+    unit: "units",
+    flag: "--traversal-hidden-dim",
+    help: "width of the hidden layer; 0 = linear",
+  }),
+  relations: textList({
+    default: [
+      "RIFERIMENTO",
+      "CITATO_DA",
+      "MODIFICA",
+      "MODIFICATO_DA",
+      "DEROGA",
+      "DEROGATO_DA",
+      "ABROGATO_DA",
+      "ABROGA",
+      "INTERPRETED_BY",
+      "RELATED_TO",
+      "APPLIES_TO",
+    ],
+    min: 1,
+    max: 1024,
+    flag: "--traversal-relations",
+    help: "the relations' names, in the order of the network's inputs",
+  }),
+  input_scale: decimalOrAuto({
+    default: "auto",
+    min: 1e-6,
+    max: 1e6,
+    flag: "--traversal-input-scale",
+    help: "embeddings are multiplied by it; auto = near sqrt(input_dim)",
+  }),
+} as const;
+
 const checkpoint = {
   directory: text({
     default: "models/policies",
@@ -313,6 +349,7 @@ export const schema = {
   training,
   gating_policy,
   react_policy,
+  traversal_policy,
   checkpoint,
   database,
   evaluation,

@@ -58,9 +58,6 @@ const ENGINES: readonly EngineEntry[] = [
   { name: "cpu", probe: probeCpu(CPU_DEVICES.cpu), create: (shape) => createTfjs(shape, "cpu") },
 ];
 
-/** The names of every backend of this build, usable here or not, the one that `auto` likes best first. */
-export const BACKENDS: readonly BackendName[] = ENGINES.map(({ name }) => name);
-
 /** Every backend of this build, the one that `auto` likes best first, and whether it can be used here. */
 export function listBackends(): Promise<BackendStatus[]> {
   return statusOf(ENGINES);

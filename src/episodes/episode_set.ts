@@ -57,6 +57,8 @@ export interface EpisodeSet {
    * disagree about one answer. 0 where one feedback speaks.
    */
   readonly rewardVariances: Float64Array;
+  /** [N] feedbacks that make up the episode, at least 1. */
+  readonly feedbackCounts: Uint32Array;
   /**
    * [N, 3] mean score of retrieval, reasoning and synthesis, weighted by authority over the feedback that judged the
    * level; NaN where none did.
@@ -102,13 +104,14 @@ export class EpisodeSetBuilder {
   readonly #options: EpisodeOptions;
   readonly #rules: SkipRules;
   readonly #expertIndex: ReadonlyMap<string, number>;
-  readonly #embeddings: Float32Array;
+  readonly #embeddings: Float32Array<ArrayBuffer>;
   readonly #mixtures: Float32Array;
   readonly #propensities: Float32Array;
   readonly #sampled: Uint8Array;
   readonly #rewardSums: Float64Array;
   readonly #sampleWeights: Float64Array;
   readonly #squareSums: Float64Array;
+  readonly #feedbackCounts: Uint32Array;
   readonly #levelSums: Float64Array;
   readonly #levelWeights: Float64Array;
   readonly #userIds: (string | null)[] = [];
@@ -131,8 +134,19 @@ export class EpisodeSetBuilder {
     this.#rewardSums = new Float64Array(capacity);
     this.#sampleWeights = new Float64Array(capacity);
     this.#squareSums = new Float64Array(capacity);
+    this.#feedbackCounts = new Uint32Array(capacity);
     this.#levelSums = new Float64Array(capacity * LEVELS.length);
     this.#levelWeights = new Float64Array(capacity * LEVELS.length);
+  }
+
+  /** Episodes so far. */
+  get size(): number {
+    return this.#queryIds.length;
+  }
+
+  /** [capacity, I] where the embeddings come to lie, one after another: for whoever prepares this memory. */
+  get memory(): Float32Array<ArrayBuffer> {
+    return this.#embeddings;
   }
 
   /** Adds a row; returns why it was left out, or undefined. */
@@ -166,6 +180,7 @@ export class EpisodeSetBuilder {
       rewards: this.#rewardSums.subarray(0, size).map((sum, i) => sum / sampleWeights[i]!),
       sampleWeights,
       rewardVariances: this.#squareSums.subarray(0, size).map((sum, i) => sum / sampleWeights[i]!),
+      feedbackCounts: this.#feedbackCounts.subarray(0, size),
       levelScores: this.#levelSums.subarray(0, size * LEVELS.length).map((sum, k) => sum / this.#levelWeights[k]!),
       queryIds: this.#queryIds,
       userIds: this.#userIds,
@@ -185,6 +200,7 @@ export class EpisodeSetBuilder {
     }
     this.#rewardSums[episode]! += weight * row.score;
     this.#sampleWeights[episode] = after;
+    this.#feedbackCounts[episode]!++;
     for (let l = 0; l < LEVELS.length; l++) {
       const score = row.levelScores[LEVELS[l]!];
       if (score === null) continue;

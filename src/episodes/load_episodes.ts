@@ -13,6 +13,7 @@ import {
   type SkipReason,
   SkipRules,
 } from "./episode_set.ts";
+import { MemoryAhead } from "./memory_ahead.ts";
 
 /** Reads a window page by page; the embeddings land in their final place and are held once. */
 export async function loadEpisodes(
@@ -22,10 +23,12 @@ export async function loadEpisodes(
 ): Promise<EpisodeSet> {
   const count = await store.countTrainingRows(window);
   const builder = new EpisodeSetBuilder(count, options);
+  await using memory = MemoryAhead.of(builder.memory);
   // The stored score is the `given` one; MERL-T's rule needs the numbers themselves.
   const withFeedback = options.scoring === "merlt";
   // Feedback of the past may arrive between counting and reading; there is no room for it, and it can wait.
   for await (const page of store.readTrainingRows({ ...window, maxFeedback: count }, { withFeedback })) {
+    await memory?.reach((builder.size + page.length) * options.inputDim);
     for (const row of page) {
       builder.add(
         row.feedback === undefined ? row : { ...row, score: row.feedback.overallScore({ scoring: "merlt" }) },

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { Scoring } from "../feedback/scoring.ts";
 import type { MultilevelFeedback } from "../feedback/multilevel_feedback.ts";
 import { gatingDecision } from "../trace/gating_decision.ts";
 import type { ExecutionTrace } from "../trace/execution_trace.ts";
@@ -34,7 +35,7 @@ export interface TraversalInputs {
 
 /** The episodes, and what was left out or guessed. */
 export interface TraversalSet {
-  /** One episode a traversal; its experts are `follow` and `leave`, and any trainer of gating episodes can learn from it. */
+  /** One episode a traversal, counted by the feedback on its trace; its experts are `follow` and `leave`, and any trainer of gating episodes can learn from it. */
   readonly episodes: EpisodeSet;
   /** Traversals whose relation the policy does not know; weighed and learned as its relation for unknown ones. */
   readonly unknownRelations: number;
@@ -46,11 +47,14 @@ export interface TraversalSet {
  * Collects the traversals of judged traces. A `graph_traversal` was followed unless its `metadata.followed` is false; its
  * `log_prob` is that of what was done. A log that holds only what was followed teaches half of the gradient: it can say
  * that a relation was worth following, but not that leaving one was right.
+ *
+ * @param scoring how feedback becomes a score
  */
 export function traversalSet(
   pairs: readonly JudgedTrace[],
   policy: TraversalInputs,
   feedbackWeighting: "authority" | "none",
+  scoring: Scoring = "given",
 ): TraversalSet {
   const skipped: Partial<Record<TraversalSkipReason, number>> = {};
   const count = (reason: TraversalSkipReason): void => void (skipped[reason] = (skipped[reason] ?? 0) + 1);
@@ -71,8 +75,9 @@ export function traversalSet(
   })));
   const width = sized.length === 0 ? 0 : inputs.length / sized.length;
   const experts = ["follow", "leave"];
+  const taught = new Set<number>();
   const builder = new EpisodeSetBuilder(sized.length, { inputDim: width, experts, feedbackWeighting });
-  for (const [i, { action, trace, feedback, userAuthority }] of sized.entries()) {
+  for (const [i, { action, trace, feedback, userAuthority, p }] of sized.entries()) {
     const reason = builder.add({
       traceId: String(i),
       queryId: trace.queryId,
@@ -80,16 +85,18 @@ export function traversalSet(
       gatingWeights: { [action.metadata.followed === false ? "leave" : "follow"]: 1 },
       gatingLogProb: action.logProb,
       embedding: inputs.subarray(i * width, (i + 1) * width),
-      score: feedback.overallScore(),
+      score: feedback.overallScore({ scoring }),
       levelScores: {
         retrieval: feedback.levelScore("retrieval") ?? null,
         reasoning: feedback.levelScore("reasoning") ?? null,
         synthesis: feedback.levelScore("synthesis") ?? null,
       },
       userAuthority,
-      userId: feedback.userId,
+      // Traversals of one answer share its score, whoever gave it: together they are one voice.
+      userId: feedback.userId ?? `nobody named, query ${trace.queryId}`,
     });
-    if (reason !== undefined) count(reason);
+    if (reason === undefined) taught.add(p);
+    else count(reason);
   }
-  return { episodes: builder.build(), unknownRelations: unknown, skipped };
+  return { episodes: { ...builder.build(), feedbackRows: taught.size }, unknownRelations: unknown, skipped };
 }

@@ -25,7 +25,10 @@ export interface BootstrapOptions {
 const DRAWS = 1000;
 
 /** Cluster numbers [n] from 0 of the given rows: one for each user, and one for each row that names nobody. */
-export function userClusters(episodes: EpisodeSet, rows: Uint32Array): { clusters: Uint32Array; users: string[] } {
+export function userClusters(
+  episodes: Pick<EpisodeSet, "userIds">,
+  rows: Uint32Array,
+): { clusters: Uint32Array; users: string[] } {
   const numbers = new Map<string, number>();
   for (const row of rows) {
     const user = episodes.userIds[row]!;
@@ -48,10 +51,11 @@ export function userClusters(episodes: EpisodeSet, rows: Uint32Array): { cluster
  * for the mean (Hesterberg, 2015, "expanded percentile"). Null with a single cluster, or where a draw in a
  * hundred had no weight at all.
  *
+ * @param estimators a list of several terms stands for the sum of their ratios
  * @param clusters [n] numbers from 0, without gaps
  */
 export function bootstrapIntervals(
-  estimators: readonly (Terms | null)[],
+  estimators: readonly (Terms | readonly Terms[] | null)[],
   sampleWeights: Float64Array,
   clusters: Uint32Array,
   options: BootstrapOptions,
@@ -59,7 +63,9 @@ export function bootstrapIntervals(
   const { seed, draws = DRAWS, confidence = 0.95 } = options;
   const count = clusters.reduce((max, cluster) => Math.max(max, cluster + 1), 0);
   if (count < 2) return estimators.map(() => null);
-  const sums = estimators.map((terms) => terms === null ? null : clusterSums(terms, sampleWeights, clusters, count));
+  const sums = estimators.map((terms) =>
+    terms === null ? null : [terms].flat().map((part) => clusterSums(part, sampleWeights, clusters, count))
+  );
   const values = sums.map(() => new Float64Array(draws));
   const random = new Random(seed);
   const times = new Uint32Array(count);
@@ -68,16 +74,21 @@ export function bootstrapIntervals(
     for (let i = 0; i < count; i++) times[random.below(count)]!++;
     for (const [k, sum] of sums.entries()) {
       if (sum === null) continue;
-      let [gained, mass] = [0, 0];
-      for (let c = 0; c < count; c++) {
-        gained += times[c]! * sum.numerator[c]!;
-        mass += times[c]! * sum.denominator[c]!;
-      }
-      values[k]![draw] = mass > 0 ? gained / mass : NaN;
+      values[k]![draw] = sum.reduce((total, part) => total + ratioOf(part, times), 0);
     }
   }
   const level = expandedLevel((1 - confidence) / 2, count);
   return sums.map((sum, k) => sum === null ? null : percentiles(values[k]!, level));
+}
+
+/** The ratio of the sums, each cluster taken so many times; NaN where nothing has weight. */
+function ratioOf({ numerator, denominator }: Terms, times: Uint32Array): number {
+  let [gained, mass] = [0, 0];
+  for (let c = 0; c < times.length; c++) {
+    gained += times[c]! * numerator[c]!;
+    mass += times[c]! * denominator[c]!;
+  }
+  return mass > 0 ? gained / mass : NaN;
 }
 
 /** Weighted sums of both columns by cluster. */

@@ -17,6 +17,7 @@
  *
  * @module
  */
+import { signed } from "../base/signed.ts";
 import type { LevelName } from "../feedback/levels.ts";
 import { normalQuantile } from "./normal.ts";
 import type { Comparison, PairedDifferences, PairedMethod } from "./paired.ts";
@@ -63,6 +64,8 @@ export interface GateEvidence {
   readonly incomparable: string | null;
   /** Why importance weights say nothing about one of them; empty if they do. */
   readonly notIdentified: readonly string[];
+  /** What the log is called; `the logged routing` by default. */
+  readonly logName?: string | undefined;
   /** Candidate less rival (the active policy, or the logged routing), total reward; null if nothing was held out. */
   readonly total: PairedDifferences | null;
   /** How the contributions were formed. */
@@ -81,6 +84,11 @@ export interface GateEvidence {
   readonly levelMargin: number;
   /** Feedback rows collected for each row held out. */
   readonly feedbackPerRow: number;
+  /**
+   * Whether a first version, too, needs {@link MIN_EFFECTIVE_ROWS}: where a few episodes can carry all the weight, even a
+   * plain rule has nothing to go by. False by default.
+   */
+  readonly plainNeedsRows?: boolean | undefined;
 }
 
 /** A difference with its bounds. */
@@ -176,7 +184,11 @@ export function judge(evidence: GateEvidence): GateReport {
 }
 
 /** The plain rule of a first version: active unless estimated below the logged routing. */
-function plainVerdict({ candidate }: GateEvidence, compared: Comparison | null): GateVerdict {
+function plainVerdict(evidence: GateEvidence, compared: Comparison | null): GateVerdict {
+  const { candidate } = evidence;
+  if (evidence.plainNeedsRows === true) {
+    if (compared === null ? evidence.notIdentified.length > 0 : isTooThin(evidence, compared)) return "hold";
+  }
   return compared === null || candidate === null || compared.difference >= 0 ? "promote" : "hold";
 }
 
@@ -187,11 +199,16 @@ function pairedVerdict(
   aLevelFalls: boolean,
 ): GateVerdict {
   if (compared === null || evidence.notIdentified.length > 0) return "hold";
-  if (Math.min(evidence.effectiveRows, compared.rows) < MIN_EFFECTIVE_ROWS) return "hold";
+  if (isTooThin(evidence, compared)) return "hold";
   const { lower, upper } = boundsOf(compared, alpha);
   if (upper < 0) return "reject";
   if (lower <= 0 || compared.difference < MIN_GAIN) return "hold";
   return aLevelFalls ? "reject" : "promote";
+}
+
+/** Whether the rows weigh too little for any bound to be believed. */
+function isTooThin({ effectiveRows }: GateEvidence, { rows }: Pick<Comparison, "rows">): boolean {
+  return Math.min(effectiveRows, rows) < MIN_EFFECTIVE_ROWS;
 }
 
 function boundsOf(comparison: Comparison, alpha: number): BoundedDifference {
@@ -217,13 +234,16 @@ function reasonOf(gate: Omit<GateReport, "reason">, evidence: GateEvidence): str
     const why = evidence.notIdentified.length > 0
       ? `the holdout says nothing about it (${evidence.notIdentified.join("; ")})`
       : "nothing was held out to judge it by";
-    return against === null ? `it is the first version, although ${why}` : why;
+    return against === null && verdict === "promote" ? `it is the first version, although ${why}` : why;
   }
-  const name = gate.rule === "paired" ? `the active ${against}` : "the logged routing";
+  const name = gate.rule === "paired" ? `the active ${against}` : evidence.logName ?? "the logged routing";
   const values = `estimated value ${fixed(candidate)} against ${
     fixed(rival)
   } of ${name} on ${total.rows} held-out episodes`;
   if (gate.rule === "plain") {
+    if (verdict === "hold" && evidence.plainNeedsRows === true && isTooThin(evidence, total)) {
+      return `${values}, but they weigh as much as ${weightText(evidence, total)} are wanted`;
+    }
     return evidence.incomparable === null ? values : `${values}; ${against} ${evidence.incomparable}`;
   }
   const range = `${signed(total.lower)} to ${signed(total.upper)}`;
@@ -254,14 +274,14 @@ function whyHeld(gate: Omit<GateReport, "reason">, evidence: GateEvidence, range
     return `the two are as good as equal, a gain below ${MIN_GAIN} changes nothing`;
   }
   return effective < MIN_EFFECTIVE_ROWS
-    ? `they weigh as much as ${Math.floor(effective)}, and ${MIN_EFFECTIVE_ROWS} are wanted; ${more}`
+    ? `they weigh as much as ${weightText(evidence, gate.total!)} are wanted; ${more}`
     : `the difference, ${range}, can be chance; ${more}`;
+}
+
+function weightText({ effectiveRows }: GateEvidence, { rows }: Pick<Comparison, "rows">): string {
+  return `${Math.floor(Math.min(effectiveRows, rows))}, and ${MIN_EFFECTIVE_ROWS}`;
 }
 
 function fixed(value: number): string {
   return value.toFixed(3);
-}
-
-function signed(value: number): string {
-  return `${value < 0 ? "-" : "+"}${Math.abs(value).toFixed(3)}`;
 }

@@ -65,7 +65,11 @@ export class PairedDifferences {
    * @param differences [n] of the given rows; NaN leaves a row out
    * @param rows of the set, for weights and users
    */
-  constructor(episodes: EpisodeSet, rows: Uint32Array, differences: Float64Array) {
+  constructor(
+    episodes: Pick<EpisodeSet, "sampleWeights" | "userIds">,
+    rows: Uint32Array,
+    differences: Float64Array,
+  ) {
     const { clusters, users } = userClusters(episodes, rows);
     this.users = users;
     this.#clusters = [];

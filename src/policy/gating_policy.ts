@@ -134,29 +134,7 @@ export class GatingPolicy implements AsyncDisposable {
 
   /** Draws an expert for one query and says with which probability, so that the log can be learned from. */
   async sample(embedding: readonly number[] | Float32Array, options: SampleOptions = {}): Promise<SampledExpert> {
-    const { temperature = 1, epsilon = 0 } = options;
-    if (!(temperature > 0) || !Number.isFinite(temperature)) {
-      throw new RlcfError("usage", `cannot sample: temperature is ${temperature}, wanted a number > 0`);
-    }
-    if (!(epsilon >= 0 && epsilon <= 1)) {
-      throw new RlcfError("usage", `cannot sample: epsilon is ${epsilon}, wanted a number from 0 to 1`);
-    }
-    const outputs = await this.engine.forward(this.#flatten([embedding]));
-    // The largest goes first: however small the temperature, no quotient becomes infinity less infinity.
-    const largest = outputs.reduce((max, logit) => Math.max(max, logit));
-    const logits = outputs.map((logit) => (logit - largest) / temperature);
-    const [weights, logProbs] = [new Float32Array(logits.length), new Float32Array(logits.length)];
-    logSoftmax(logits, weights, logProbs);
-    const explored = weights.map((weight) => (1 - epsilon) * weight + epsilon / this.numExperts);
-    const seed = options.seed ?? crypto.getRandomValues(new Uint32Array(1))[0]!;
-    const index = new Random(seed).categorical(explored);
-    return {
-      expert: this.experts[index]!,
-      index,
-      weight: explored[index]!,
-      logProb: Math.min(0, epsilon === 0 ? logProbs[index]! : Math.log(explored[index]!)),
-      weights: explored,
-    };
+    return drawExpert(await this.engine.forward(this.#flatten([embedding])), this.experts, options);
   }
 
   /** A copy of the weights in torch's names and layout, for unscaled embeddings. */
@@ -202,6 +180,40 @@ export class GatingPolicy implements AsyncDisposable {
     }
     return flat;
   }
+}
+
+/**
+ * Draws an expert by the outputs of the network and says with which probability.
+ *
+ * @param outputs [numExperts] logits of one query
+ */
+export function drawExpert(
+  outputs: Float32Array,
+  experts: readonly string[],
+  options: SampleOptions = {},
+): SampledExpert {
+  const { temperature = 1, epsilon = 0 } = options;
+  if (!(temperature > 0) || !Number.isFinite(temperature)) {
+    throw new RlcfError("usage", `cannot sample: temperature is ${temperature}, wanted a number > 0`);
+  }
+  if (!(epsilon >= 0 && epsilon <= 1)) {
+    throw new RlcfError("usage", `cannot sample: epsilon is ${epsilon}, wanted a number from 0 to 1`);
+  }
+  // The largest goes first: however small the temperature, no quotient becomes infinity less infinity.
+  const largest = outputs.reduce((max, logit) => Math.max(max, logit));
+  const logits = outputs.map((logit) => (logit - largest) / temperature);
+  const [weights, logProbs] = [new Float32Array(logits.length), new Float32Array(logits.length)];
+  logSoftmax(logits, weights, logProbs);
+  const explored = weights.map((weight) => (1 - epsilon) * weight + epsilon / experts.length);
+  const seed = options.seed ?? crypto.getRandomValues(new Uint32Array(1))[0]!;
+  const index = new Random(seed).categorical(explored);
+  return {
+    expert: experts[index]!,
+    index,
+    weight: explored[index]!,
+    logProb: Math.min(0, epsilon === 0 ? logProbs[index]! : Math.log(explored[index]!)),
+    weights: explored,
+  };
 }
 
 function expertsOf({ experts, numExperts }: GatingPolicyOptions): readonly string[] {

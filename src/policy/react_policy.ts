@@ -10,6 +10,7 @@
 import { RlcfError } from "../base/errors.ts";
 import { createLastingEngine, type EngineEntry } from "../engine/create.ts";
 import type { BackendName, NetworkShape, PolicyEngine } from "../engine/engine.ts";
+import { type EngineFallback, FallbackEngine } from "../engine/fallback.ts";
 import { initialState } from "../engine/network.ts";
 import { GatingPolicy, type SampleOptions } from "./gating_policy.ts";
 import { exportStateDict, importStateDict, type StateDict } from "./state_dict.ts";
@@ -113,6 +114,11 @@ export class ReActPolicy implements AsyncDisposable {
   /** The engine of the actor; trainers train through it. */
   get actor(): PolicyEngine {
     return this.#actor.engine;
+  }
+
+  /** The changes of backend that failures of a GPU have forced, at most one for each network. */
+  get fallbacks(): readonly EngineFallback[] {
+    return [...this.#actor.fallbacks, ...this.critic instanceof FallbackEngine ? this.critic.fallbacks : []];
   }
 
   /** The actor's sizes; the critic's differ only in having one output. */

@@ -84,20 +84,69 @@ export interface TraversalState {
   readonly relationEmbeddings: StateTensor;
 }
 
+/** Makes the inputs of a traversal policy's network, with or without an engine to run it. */
+export class TraversalEncoder {
+  /** Length of an embedding. */
+  readonly inputDim: number;
+  readonly #relations: number;
+  readonly #index: ReadonlyMap<string, number>;
+  readonly #unknown: number;
+  readonly #one: number;
+
+  /** @param shape `inputScale`: the network's factor on its inputs */
+  constructor(shape: {
+    readonly inputDim: number;
+    readonly relations: readonly string[];
+    readonly inputScale: number;
+  }) {
+    const { inputDim, relations, inputScale } = shape;
+    this.inputDim = inputDim;
+    this.#relations = relations.length;
+    this.#index = new Map(relations.map((relation, k) => [relation, k]));
+    this.#unknown = Math.max(0, relations.indexOf(UNKNOWN_RELATION));
+    // The engine multiplies every input by the scale of the embeddings; a relation's should come out as 1.
+    this.#one = 1 / inputScale;
+  }
+
+  /**
+   * Each embedding, then a one-hot of its relation.
+   *
+   * @returns inputs [n, inputDim + relations]
+   */
+  inputs(traversals: readonly Traversal[]): { readonly inputs: Float32Array; readonly unknown: number } {
+    const { inputDim } = this;
+    const width = inputDim + this.#relations;
+    const inputs = new Float32Array(traversals.length * width);
+    let unknown = 0;
+    for (const [i, { embedding, relation }] of traversals.entries()) {
+      if (embedding.length !== inputDim) {
+        throw new RlcfError(
+          "usage",
+          `cannot weigh relations: embedding ${i} has ${embedding.length} numbers, wanted inputDim ${inputDim}`,
+        );
+      }
+      inputs.set(embedding, i * width);
+      const known = this.#index.get(relation);
+      if (known === undefined) unknown++;
+      inputs[i * width + inputDim + (known ?? this.#unknown)] = this.#one;
+    }
+    return { inputs, unknown };
+  }
+}
+
 /** A traversal policy on one engine. Release it with `await using` or `close()`. */
 export class TraversalPolicy implements AsyncDisposable {
   /** Names of the relations, in the order of their inputs. */
   readonly relations: readonly string[];
   /** The decision between following and leaving; its inputs are {@link TraversalPolicy.inputs}. Trainers train this. */
   readonly decision: GatingPolicy;
-  readonly #index: ReadonlyMap<string, number>;
-  readonly #unknown: number;
+  readonly #encoder: TraversalEncoder;
 
   private constructor(relations: readonly string[], decision: GatingPolicy) {
     this.relations = relations;
     this.decision = decision;
-    this.#index = new Map(relations.map((relation, k) => [relation, k]));
-    this.#unknown = Math.max(0, relations.indexOf(UNKNOWN_RELATION));
+    const { inputDim, inputScale } = decision.shape;
+    this.#encoder = new TraversalEncoder({ inputDim: inputDim - relations.length, relations, inputScale });
   }
 
   /** Builds a policy with seeded initial weights. Throws on impossible sizes or an unavailable backend. */
@@ -133,30 +182,9 @@ export class TraversalPolicy implements AsyncDisposable {
     return { weights, logProbs: weights.map((weight) => Math.min(0, Math.log(weight + LOG_EPSILON))), unknown };
   }
 
-  /**
-   * What the network reads: each embedding, then a one-hot of its relation.
-   *
-   * @returns inputs [n, inputDim + relations]
-   */
+  /** What the network reads; see {@link TraversalEncoder.inputs}. */
   inputs(traversals: readonly Traversal[]): { readonly inputs: Float32Array; readonly unknown: number } {
-    const { inputDim } = this;
-    const width = inputDim + this.relations.length;
-    const inputs = new Float32Array(traversals.length * width);
-    let unknown = 0;
-    for (const [i, { embedding, relation }] of traversals.entries()) {
-      if (embedding.length !== inputDim) {
-        throw new RlcfError(
-          "usage",
-          `cannot weigh relations: embedding ${i} has ${embedding.length} numbers, wanted inputDim ${inputDim}`,
-        );
-      }
-      inputs.set(embedding, i * width);
-      const known = this.#index.get(relation);
-      if (known === undefined) unknown++;
-      // The engine multiplies every input by the scale of the embeddings; a relation's should come out as 1.
-      inputs[i * width + inputDim + (known ?? this.#unknown)] = 1 / this.decision.shape.inputScale;
-    }
-    return { inputs, unknown };
+    return this.#encoder.inputs(traversals);
   }
 
   /**

@@ -17,11 +17,29 @@ import { STYLE } from "./style.ts";
 /** The second line of every report, by which an existing file is known to be one. */
 export const REPORT_MARKER = "<!-- written by rlcf report -->";
 
-/** The terms that a report uses, for those who meet them here first. */
-const TERMS: readonly (readonly [term: string, meaning: string])[] = [
-  ["Expert", "One of the ways in which the assistant can answer, such as literal or systemic interpretation."],
-  ["Routing", "How the policy divides queries among the experts: a probability for each expert on each query."],
-  ["Value", "The mean score that users would give if every query were routed this way."],
+type Terms = readonly (readonly [term: string, meaning: string])[];
+
+/** What the policy does, by type. */
+const OWN_TERMS: Readonly<Record<string, Terms>> = {
+  gating: [
+    ["Expert", "One of the ways in which the assistant can answer, such as literal or systemic interpretation."],
+    ["Routing", "How the policy divides queries among the experts: a probability for each expert on each query."],
+    ["Value", "The mean score that users would give if every query were routed this way."],
+  ],
+  react: [
+    ["Episode", "All that an agent does on one query: one action after another, until it answers or gives up."],
+    ["Routing", "Here: how the policy divides its steps among the actions, a probability for each in each state."],
+    ["Value", "The mean return: the score of an answer, less what its steps cost."],
+  ],
+  traversal: [
+    ["Traversal", "A relation of the knowledge graph that could be followed from where a query stands."],
+    ["Routing", "Here: the probability with which each relation is followed."],
+    ["Value", "The mean score that users would give if one traversal of each answer were decided this way."],
+  ],
+};
+
+/** The terms that every report uses, for those who meet them here first. */
+const TERMS: Terms = [
   ["Held out", "Set aside before training. What a version never saw can judge it fairly."],
   [
     "95% interval",
@@ -63,7 +81,11 @@ ${changesSection(data)}
 ${dataSection(data)}
 <section aria-labelledby="terms">
 <h2 id="terms">Terms</h2>
-<dl class="terms">${TERMS.map(([term, meaning]) => markup`<div><dt>${term}</dt><dd>${meaning}</dd></div>`)}</dl>
+<dl class="terms">${
+    [...OWN_TERMS[policyType] ?? [], ...TERMS].map(([term, meaning]) =>
+      markup`<div><dt>${term}</dt><dd>${meaning}</dd></div>`
+    )
+  }</dl>
 </section>
 <footer><p>Written ${
     moment(data.writtenAt)

@@ -4,7 +4,8 @@
  *
  * @module
  */
-import type { LogMix, SkipCounts } from "../episodes/episode_set.ts";
+import type { Disagreement } from "../episodes/disagreement.ts";
+import type { LogMix } from "../episodes/episode_set.ts";
 import type { Interval } from "../evaluate/bootstrap.ts";
 import type { LevelName } from "../feedback/levels.ts";
 import type { Recorded } from "./recorded.ts";
@@ -13,7 +14,7 @@ import type { Recorded } from "./recorded.ts";
 export interface VersionFacts {
   /** E.g. `v1.0.1`. */
   readonly version: string;
-  /** `gating` or `react`. */
+  /** `gating`, `react` or `traversal`. */
   readonly policyType: string;
   /** Whether it is the active one now. */
   readonly isActive: boolean;
@@ -27,7 +28,7 @@ export interface VersionFacts {
   readonly trainingEpisodes: number;
   /** SHA-256 of the checkpoint's manifest. */
   readonly sha256: string | null;
-  /** The experts that it routes to. */
+  /** The experts that it routes to, or what else it chooses among. */
   readonly experts: readonly string[];
   /** The session that made it; null if it is not on record. */
   readonly session: { readonly id: string; readonly episodes: number; readonly feedback: number } | null;
@@ -132,7 +133,7 @@ export interface LogFacts {
   /** Feedback used. */
   readonly used: number;
   /** Feedback left out, by reason. */
-  readonly skipped: SkipCounts;
+  readonly skipped: Readonly<Record<string, number>>;
   /** Answered queries with feedback that can be used. */
   readonly episodes: number;
   /** Distinct queries among them. */
@@ -155,8 +156,10 @@ export interface LogFacts {
   readonly anonymous: number;
   /** Share of the episodes that the busiest person speaks for. */
   readonly busiestShare: number | null;
-  /** Share of the episodes on which a level was judged. */
-  readonly judged: Readonly<Record<LevelName, number>>;
+  /** How far people differ about one answer; null where none was judged twice. */
+  readonly disagreement: Disagreement | null;
+  /** Share of the episodes on which a level was judged; null where levels are not looked at. */
+  readonly judged: Readonly<Record<LevelName, number>> | null;
 }
 
 /** Everything. */

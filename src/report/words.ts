@@ -4,7 +4,10 @@
  * @module
  */
 import type { SkipReason } from "../episodes/episode_set.ts";
+import type { TrajectorySkipReason } from "../episodes/trajectory_set.ts";
+import type { TraversalSkipReason } from "../episodes/traversal_set.ts";
 import { counted, listed, percent, whole } from "./numbers.ts";
+import { type Vocabulary, vocabularyOf } from "./vocabulary.ts";
 import type { Recorded, RecordedGate } from "./recorded.ts";
 import type { ReportData, Role, ValueRow } from "./report_data.ts";
 
@@ -65,7 +68,7 @@ export function headlineOf({ gate }: Pick<Recorded, "gate">): Headline {
 }
 
 /** A first version, or one that cannot be compared with the active one. */
-function plainHeadline({ verdict, against, total }: RecordedGate): Headline {
+function plainHeadline({ verdict, against, total, reason }: RecordedGate): Headline {
   if (total === null) {
     return {
       tone: "open",
@@ -74,6 +77,16 @@ function plainHeadline({ verdict, against, total }: RecordedGate): Headline {
     };
   }
   const first = against === null ? "First version" : `Cannot be compared with ${against}`;
+  // The words of `judge`: nothing else tells why a first version was held.
+  if (verdict === "hold" && reason.includes("they weigh as much as")) {
+    return {
+      tone: "open",
+      title: `${first}: too few effective episodes to judge it`,
+      meaning:
+        "On feedback that it was not trained on, its estimated score rests on so few effective episodes that it says " +
+        "little: it acts too differently from what was logged.",
+    };
+  }
   return verdict === "promote"
     ? {
       tone: "good",
@@ -109,11 +122,10 @@ export function nameOf({ role, version }: Pick<ValueRow, "role" | "version">): s
 }
 
 /** What an estimator does, in one sentence. */
-export function methodOf(method: string): string {
+export function methodOf(method: string, words: Pick<Vocabulary, "doublyRobust">): string {
   switch (method) {
     case "doubly_robust":
-      return "Doubly robust: a model of the scores predicts what each routing would have earned, and the logged feedback " +
-        "corrects the model where the routing agrees with what was tried.";
+      return words.doublyRobust;
     case "direct":
       return "Direct: a model of the scores predicts what each routing would have earned. The log cannot correct it, so the " +
         "numbers are the model's alone.";
@@ -127,7 +139,7 @@ export function methodOf(method: string): string {
 
 /** Why feedback was left out. */
 export function skipReason(reason: string): string {
-  const reasons: Record<SkipReason, string> = {
+  const reasons: Record<SkipReason | TrajectorySkipReason | TraversalSkipReason, string> = {
     no_gating_action: "its answer was not routed by the gating policy",
     no_embedding: "the query was stored without an embedding",
     wrong_dimension: "the embedding has another length than this version takes",
@@ -136,13 +148,24 @@ export function skipReason(reason: string): string {
     zero_weights: "all logged weights are zero",
     zero_propensity: "the logged probability is zero",
     zero_authority: "the user has no authority, so the feedback weighs nothing",
+    no_react_steps: "no step of an agent was logged",
+    no_state: "a step was logged without its state, or with one of another length",
+    no_value: "a step was logged without the critic's value",
+    unknown_action: "a step took an action that this version does not know",
+    steps_after_done: "a step follows the end of its episode",
+    no_traversal: "no traversal of the graph was logged",
   };
   return reasons[reason as SkipReason] ?? reason;
 }
 
 /** Of what kind the log is, in one sentence. */
-export function logKindOf({ mix, deterministic }: ReportData["log"]): string {
+export function logKindOf({ mix, deterministic }: ReportData["log"], { choice }: Pick<Vocabulary, "choice">): string {
   if (mix === "empty") return "There is nothing in it.";
+  if (choice !== "expert") {
+    return deterministic
+      ? `Deterministic: every ${choice} was certain, and no other could have been taken.`
+      : `Sampled: every ${choice} was drawn with a known probability.`;
+  }
   if (deterministic && mix === "sampled") {
     return "Deterministic: one expert answered each query, and no other could have.";
   }
@@ -187,7 +210,7 @@ export function limitsOf(data: ReportData): string[] {
     if (log.busiestShare !== null && log.busiestShare > BUSY && log.users > 1) {
       limits.push(`One person speaks for ${percent(log.busiestShare)} of the answers.`);
     }
-    const unjudged = Object.entries(log.judged).filter(([, share]) => share === 0).map(([level]) => level);
+    const unjudged = Object.entries(log.judged ?? {}).filter(([, share]) => share === 0).map(([level]) => level);
     if (unjudged.length > 0) {
       limits.push(`Nobody judged ${listed(unjudged)} separately, so a fall there would not show.`);
     }
@@ -197,6 +220,7 @@ export function limitsOf(data: ReportData): string[] {
   }
   return [
     ...limits,
+    ...vocabularyOf(version.policyType).limits,
     "Values are about the kind of queries in this log and the people who judged them; other queries may fare otherwise.",
     "A score is what users thought of an answer. Whether the answer was right in law is not measured here.",
   ];

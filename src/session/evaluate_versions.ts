@@ -5,7 +5,7 @@
  */
 import { RlcfError } from "../base/errors.ts";
 import type { Config } from "../config/schema.ts";
-import type { EpisodeSet, LogMix, SkipCounts } from "../episodes/episode_set.ts";
+import type { LogMix } from "../episodes/episode_set.ts";
 import { rowsToSee } from "../evaluate/gate.ts";
 import type { PairedMethod } from "../evaluate/paired.ts";
 import { estimateValue, loggedValue, type ValueEstimate } from "../evaluate/policy_value.ts";
@@ -15,8 +15,12 @@ import type { LevelName } from "../feedback/levels.ts";
 import type { RLCFPersistence } from "../store/persistence.ts";
 import { compareRoutings, routeHoldout } from "./holdout_evaluation.ts";
 import { findStoredPolicy, openPolicy } from "./open_policy.ts";
-import { GATING } from "./train_session.ts";
-import { readTrainingLog, windowOf } from "./training_log.ts";
+import { evaluateAgents } from "./evaluate_agents.ts";
+import { TRAVERSAL_LIMITS } from "./kinds/traversal.ts";
+import type { PolicyValue } from "./report.ts";
+import type { SavedPolicy } from "./saved_policy.ts";
+import { readTrainingLog, type ReasonCounts, windowOf } from "./training_log.ts";
+import { readTraversalLog, traversalScale } from "./traversal_log.ts";
 
 /** A difference with its two-sided 95% interval over rows and users. */
 export interface IntervalDifference {
@@ -48,6 +52,10 @@ export interface VersionComparison extends IntervalDifference {
 
 /** The result; field names are those of `evaluate --json`. */
 export interface EvaluationResult {
+  /** Whose versions they are. */
+  readonly policy_type: string;
+  /** What this way of judging cannot do, in words; absent for the GatingPolicy, of which the README tells. */
+  readonly limits?: readonly string[];
   /** Which rows were evaluated. */
   readonly rows: "holdout" | "all";
   /** What was found and used. */
@@ -55,14 +63,14 @@ export interface EvaluationResult {
     /** Feedback rows in the window. */
     readonly available: number;
     readonly evaluated: number;
-    readonly skipped: SkipCounts;
+    readonly skipped: ReasonCounts;
   };
   /** What the window's log is. */
   readonly log: LogMix | "deterministic";
   /** Mean reward of the rows: what the logging policies earned. */
   readonly logged_value: number | null;
   /** Every version asked for, and the one compared with. */
-  readonly versions: readonly (ValueEstimate & { readonly version: string; readonly active: boolean })[];
+  readonly versions: readonly (PolicyValue & { readonly version: string; readonly active: boolean })[];
   /** One for each version, where one to compare with was named. */
   readonly comparisons: readonly VersionComparison[];
 }
@@ -76,27 +84,41 @@ const TAIL = 0.025;
  * @throws RlcfError `not_enough_data` where there are no rows, `checkpoint` for a version that is missing or broken,
  * `usage` for one that knows other inputs or experts than the configuration
  */
-export async function evaluateVersions(request: {
-  store: RLCFPersistence;
-  config: Config;
+export function evaluateVersions(request: EvaluationRequest): Promise<EvaluationResult> {
+  return request.config.training.policyType === "react" ? evaluateAgents(request) : evaluateRoutings(request);
+}
+
+/** What to evaluate. */
+export interface EvaluationRequest {
+  readonly store: RLCFPersistence;
+  /** `training.policyType` says whose versions are meant. */
+  readonly config: Config;
   /** The active one if empty. */
-  versions: readonly string[];
-  against?: string | undefined;
+  readonly versions: readonly string[];
+  /** Compare each with this one. */
+  readonly against?: string | undefined;
   /** Evaluate all rows instead of those held out. */
-  all: boolean;
-}): Promise<EvaluationResult> {
+  readonly all: boolean;
+}
+
+async function evaluateRoutings(request: EvaluationRequest): Promise<EvaluationResult> {
   const { store, config, against, all } = request;
-  const log = await readTrainingLog(store, config, windowOf(config, new Date()));
+  const { policyType } = config.training;
+  const log = await (policyType === "traversal" ? readTraversalLog : readTrainingLog)(
+    store,
+    config,
+    windowOf(config, new Date()),
+  );
   const { episodes, split } = log;
   const rows = all ? Uint32Array.from({ length: episodes.size }, (_, i) => i) : split.holdout;
-  if (rows.length === 0) throw nothingToEvaluate(episodes, store.location, config, all);
+  if (rows.length === 0) throw nothingToEvaluate(episodes.size, store.location, config, all);
   const support = logSupport(episodes);
   const valuesNE = all ? crossFittedValues(episodes, rows) : heldOutValues(episodes, split.training, rows);
   const context = { support, valuesNE, seed: config.training.seed };
 
   const routed = new Map<string, { weightsNE: Float32Array; estimate: ValueEstimate; active: boolean }>();
   const route = async (wanted: string | undefined): Promise<string> => {
-    const stored = await findStoredPolicy(store, config.checkpoint.directory, GATING, wanted);
+    const stored = await findStoredPolicy(store, config.checkpoint.directory, policyType, wanted);
     const { version, isActive } = stored.checkpoint;
     if (routed.has(version)) return version;
     const { shape, experts } = stored.saved;
@@ -107,6 +129,11 @@ export async function evaluateVersions(request: {
           `${episodes.inputDim} numbers and ${episodes.experts.join(", ")}`,
         { hint: "Set gating_policy.input_dim and gating_policy.experts to those of the version." },
       );
+    }
+    if (policyType === "traversal" && !readsTraversals(stored.saved, config)) {
+      throw new RlcfError("usage", `cannot evaluate ${version}: it knows other relations or another input scale`, {
+        hint: "Set traversal_policy.relations and traversal_policy.input_scale to those of the version.",
+      });
     }
     await using policy = await openPolicy(stored.saved, config.compute.backend);
     const weightsNE = await routeHoldout(policy, episodes, rows);
@@ -121,8 +148,10 @@ export async function evaluateVersions(request: {
   const rival = against === undefined ? undefined : await route(against);
   const shown = rival === undefined || names.includes(rival) ? names : [...names, rival];
   return {
+    policy_type: policyType,
+    ...(policyType === "traversal" ? { limits: TRAVERSAL_LIMITS } : {}),
     rows: all ? "all" : "holdout",
-    episodes: { available: log.available, evaluated: rows.length, skipped: episodes.skipped },
+    episodes: { available: log.available, evaluated: rows.length, skipped: log.skipped },
     log: log.mix === "sampled" && isDeterministic(episodes) ? "deterministic" : log.mix,
     logged_value: loggedValue(episodes, rows),
     versions: shown.map((version) => {
@@ -143,8 +172,14 @@ export async function evaluateVersions(request: {
   };
 }
 
-function comparisonOf(
-  { total, levels, method }: ReturnType<typeof compareRoutings>,
+/** Whether a stored traversal policy reads the inputs that the configuration makes. */
+export function readsTraversals({ relations, shape }: SavedPolicy, config: Config): boolean {
+  return String(relations) === String(config.traversalPolicy.relations) && shape.inputScale === traversalScale(config);
+}
+
+/** A comparison in the words of the result; null where nothing could be compared. */
+export function comparisonOf(
+  { total, levels, method }: Pick<ReturnType<typeof compareRoutings>, "total" | "levels" | "method">,
 ): Omit<VersionComparison, "version" | "against"> | null {
   const found = total?.compare() ?? null;
   if (total === null || found === null) return null;
@@ -169,9 +204,10 @@ function comparisonOf(
   };
 }
 
-function nothingToEvaluate(episodes: EpisodeSet, location: string, config: Config, all: boolean): RlcfError {
+/** That there is nothing to evaluate among so many episodes, and why. */
+export function nothingToEvaluate(size: number, location: string, config: Config, all: boolean): RlcfError {
   const days = config.database.lookbackDays;
-  return episodes.size === 0
+  return size === 0
     ? new RlcfError(
       "not_enough_data",
       `cannot evaluate: ${location} holds no usable feedback of the last ${days} days`,
@@ -179,6 +215,6 @@ function nothingToEvaluate(episodes: EpisodeSet, location: string, config: Confi
     )
     : new RlcfError(
       "not_enough_data",
-      `cannot evaluate: none of ${episodes.size} usable episodes is held out${all ? "" : "; --all takes them all"}`,
+      `cannot evaluate: none of ${size} usable episodes is held out${all ? "" : "; --all takes them all"}`,
     );
 }

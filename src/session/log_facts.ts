@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { disagreementOf } from "../episodes/disagreement.ts";
 import type { EpisodeSet } from "../episodes/episode_set.ts";
 import type { ValueEstimate } from "../evaluate/policy_value.ts";
 import { isDeterministic } from "../evaluate/support.ts";
@@ -41,6 +42,7 @@ export function logFacts(log: TrainingLog, estimate: ValueEstimate | null): LogF
     users: named.length,
     anonymous: users.get(null) ?? 0,
     busiestShare: named.length === 0 ? null : Math.max(...named.map(([, number]) => number)) / episodes.size,
+    disagreement: disagreementOf(episodes),
     judged: Object.fromEntries(LEVELS.map((level, l) => [level, judgedShare(episodes, l)])) as Record<
       LevelName,
       number

@@ -7,56 +7,54 @@ import type { JsonObject } from "../base/check.ts";
 import { RlcfError } from "../base/errors.ts";
 import { periodicVersion } from "../checkpoint/version.ts";
 import type { Config } from "../config/schema.ts";
-import { episodesDigest } from "../episodes/digest.ts";
+import { type Disagreement, disagreementOf } from "../episodes/disagreement.ts";
 import type { Contradiction } from "../train/contradictions.ts";
 import type { SingleStepTrainer } from "../train/single_step_trainer.ts";
 import { epochsFor, type RunCursor, TrainingRun } from "../train/training_run.ts";
 import { fallbackReports } from "./fallbacks.ts";
-import type { TrainProgress } from "./report.ts";
+import type { Lessons, Trained } from "./kinds/apprenticeship.ts";
 import { runToJson } from "./resume.ts";
 import type { TrainingLog } from "./training_log.ts";
 import { LearningCurve } from "./learning_curve.ts";
 import { PeriodicSaver } from "./periodic_saver.ts";
-import { type SessionContext, snapshotOf } from "./versions.ts";
+import { snapshotOf } from "./versions.ts";
 
 /** Steps are sent to the engine in portions of about this long, so that progress and signals get their turn. */
 const PORTION_MS = 400;
 
 /** What the passes left behind. */
-export interface Trained {
-  readonly metrics: JsonObject;
-  readonly visited: number;
-  /** Of these, the ones visited before the passes began: those of the run that was taken up. */
+export interface PassesResult extends Trained {
+  /** Episodes visited before the passes began: those of the run that was taken up. */
   readonly visitedBefore: number;
-  readonly updates: number;
   /** Users who counted less than their authority says. */
   readonly contradictions: readonly Contradiction[];
   /** The ridge of the reward model that was learned from; undefined where the objective needs none. */
   readonly ridge: number | undefined;
-  readonly episodesPerSecond: number;
 }
 
 /** The passes over the training rows, with a periodic version for every `save_frequency` episodes of the log. */
-export async function trainPasses(parts: {
-  context: SessionContext;
-  config: Config;
-  trainingLog: TrainingLog;
-  trainer: SingleStepTrainer;
-  /** The final version that the passes work towards. */
-  version: string;
-  /** Where to go on; at the beginning by default. */
-  cursor?: RunCursor | undefined;
-  signal?: AbortSignal | undefined;
-  onProgress?: ((progress: TrainProgress) => void) | undefined;
-}): Promise<Trained> {
-  const { context, config, trainingLog, trainer, version, cursor, signal, onProgress } = parts;
+export async function trainPasses(
+  parts: Lessons & {
+    readonly config: Config;
+    readonly trainingLog: TrainingLog;
+    readonly trainer: SingleStepTrainer;
+    /** Fingerprint of the log. */
+    readonly digest: string;
+    /** Width of the hidden layer. */
+    readonly hiddenDim: number;
+    /** Relations of a traversal policy. */
+    readonly relations: readonly string[] | undefined;
+    /** Where to go on; at the beginning by default. */
+    readonly cursor: RunCursor | undefined;
+  },
+): Promise<PassesResult> {
+  const { context, config, trainingLog, trainer, version, digest, cursor, signal, onProgress } = parts;
   const { batchSize, seed } = config.training;
   const epochs = epochsFor(config.training.epochs, trainingLog.split.training.length, {
     batchSize,
-    hiddenDim: config.gatingPolicy.hiddenDim,
+    hiddenDim: parts.hiddenDim,
   });
   const { objective } = trainingLog.objective;
-  const digest = episodesDigest(trainingLog.episodes);
   const run = await TrainingRun.start({
     trainer,
     episodes: trainingLog.episodes,
@@ -80,7 +78,7 @@ export async function trainPasses(parts: {
   const save = async (): Promise<void> => {
     await saver.save({
       version: periodicVersion(version, run.visited),
-      snapshot: await snapshotOf(trainer),
+      snapshot: await snapshotOf(trainer, parts.relations),
       metrics: {
         ...latest,
         ...trainerMetrics(trainer),
@@ -114,15 +112,7 @@ export async function trainPasses(parts: {
     if (signal?.aborted === true && !run.done) {
       await save();
       await saver.settle();
-      throw new RlcfError(
-        "interrupted",
-        `training of ${version} was interrupted after ${run.visited} of ${run.total} episodes`,
-        {
-          hint: `The state is saved as ${
-            periodicVersion(version, run.visited)
-          }; rlcf train --resume goes on from there.`,
-        },
-      );
+      throw interruption(version, run.visited, run.total);
     }
     const crossed = Math.floor(run.visited / saveEvery) > Math.floor(before / saveEvery);
     if (crossed && !run.done) await save();
@@ -139,6 +129,7 @@ export async function trainPasses(parts: {
         episodes,
         factor,
       })),
+      disagreement: disagreementJson(disagreementOf(trainingLog.episodes)),
       curve: curve.toJSON(),
     },
     contradictions: run.contradictions,
@@ -148,6 +139,17 @@ export async function trainPasses(parts: {
     ridge: run.ridge,
     episodesPerSecond: pace.episodesPerSecond,
   };
+}
+
+function disagreementJson(found: Disagreement | null): JsonObject | null {
+  return found === null ? null : { ...found };
+}
+
+/** That training was stopped, with the state saved after so many of all episodes. */
+export function interruption(version: string, visited: number, total: number): RlcfError {
+  return new RlcfError("interrupted", `training of ${version} was interrupted after ${visited} of ${total} episodes`, {
+    hint: `The state is saved as ${periodicVersion(version, visited)}; rlcf train --resume goes on from there.`,
+  });
 }
 
 function lastStep(metrics: { loss: Float32Array; entropy: Float32Array; gradNorm: Float32Array }): JsonObject {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type NewVersion, publishVersion, removeExpired, type SessionContext } from "./versions.ts";
+import { type NewVersion, publishVersion, removeExpired, type SessionContext, statesOf } from "./versions.ts";
 
 /** Versions that may wait at most: each is a copy of the whole training state. */
 const MOST_WAITING = 5;
@@ -81,8 +81,9 @@ export class PeriodicSaver implements AsyncDisposable {
 }
 
 /** Lets go of a snapshot's memory: copies come faster than the collector looks for what nobody needs any more. */
-function release({ snapshot: { state } }: NewVersion): void {
-  for (const { buffer } of [state.parameters, state.firstMoments, state.secondMoments]) {
+function release({ snapshot }: NewVersion): void {
+  const arrays = statesOf(snapshot).flatMap((state) => [state.parameters, state.firstMoments, state.secondMoments]);
+  for (const { buffer } of arrays) {
     if (buffer instanceof ArrayBuffer && !buffer.detached) buffer.transfer(0);
   }
 }

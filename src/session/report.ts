@@ -4,11 +4,25 @@
  * @module
  */
 import type { JsonObject } from "../base/check.ts";
-import type { SkipCounts } from "../episodes/episode_set.ts";
 import type { OutsideWindow } from "../episodes/window.ts";
 import type { GateReport } from "../evaluate/gate.ts";
-import type { ValueEstimate } from "../evaluate/policy_value.ts";
+import type { Interval } from "../evaluate/bootstrap.ts";
+import type { EstimatorName, ValueEstimate } from "../evaluate/policy_value.ts";
+import type { TrajectoryEstimatorName, TrajectoryValue } from "../evaluate/trajectory_value.ts";
 import type { FallbackReport } from "./fallbacks.ts";
+import type { ReasonCounts } from "./training_log.ts";
+
+/**
+ * What a policy would earn, a {@link ValueEstimate} where it decides once and a {@link TrajectoryValue} where it acts step by
+ * step: each has the estimators that it can have.
+ */
+export type PolicyValue =
+  & Readonly<Partial<Record<EstimatorName | TrajectoryEstimatorName, number | null>>>
+  & Pick<ValueEstimate | TrajectoryValue, "effective_sample_size" | "episodes" | "not_identified" | "diagnostics">
+  & {
+    /** 95% intervals over users. */
+    readonly intervals: Readonly<Partial<Record<EstimatorName | TrajectoryEstimatorName, Interval | null>>>;
+  };
 
 /** What the holdout says about the new policy. */
 export interface EvaluationReport {
@@ -17,10 +31,12 @@ export interface EvaluationReport {
   /** Mean logged reward on them: what the logging policies earned. */
   readonly logged_value: number | null;
   /** The new policy. */
-  readonly candidate: ValueEstimate | null;
+  readonly candidate: PolicyValue | null;
   /** The policy that was active before. */
-  readonly active: ValueEstimate | null;
+  readonly active: PolicyValue | null;
   readonly active_version: string | null;
+  /** What this way of judging cannot do, in words; absent where routings are judged, of which the README tells. */
+  readonly limits?: readonly string[];
   /** The gate's verdict, whatever the rule of activation makes of it. */
   readonly gate: GateReport;
 }
@@ -48,8 +64,8 @@ export interface TrainReport {
     readonly trained: number;
     /** Episodes held out. */
     readonly holdout: number;
-    /** Feedback rows left out, by reason. */
-    readonly skipped: SkipCounts;
+    /** Feedback rows (traversals, where those are learned from) left out, by reason. */
+    readonly skipped: ReasonCounts;
     /** Feedback rows that the window left out by their date. */
     readonly outside_window: OutsideWindow;
   };

@@ -7,16 +7,15 @@ import { expectNumber, expectObject, expectText, type JsonObject } from "../base
 import { RlcfError } from "../base/errors.ts";
 import type { Disk } from "../checkpoint/files.ts";
 import { isPeriodic } from "../checkpoint/version.ts";
-import { episodesDigest } from "../episodes/digest.ts";
-import type { EpisodeSet } from "../episodes/episode_set.ts";
 import type { PolicyCheckpoint, RLCFPersistence, TrainingWindow } from "../store/persistence.ts";
-import type { RunCursor } from "../train/training_run.ts";
-import { readStoredPolicy } from "./open_policy.ts";
-import type { SavedPolicy } from "./saved_policy.ts";
+import type { Remembered } from "./kinds/apprenticeship.ts";
+import { readStored } from "./open_policy.ts";
 
 /** What a periodic version remembers about its run. */
-export interface SavedRun {
-  readonly cursor: RunCursor;
+export interface SavedRun<Cursor> {
+  /** Where it stood. */
+  readonly cursor: Cursor;
+  /** The feedback that it reads. */
   readonly window: TrainingWindow;
   /** The final version that the run works towards. */
   readonly version: string;
@@ -25,22 +24,20 @@ export interface SavedRun {
 }
 
 /** Where an interrupted run goes on. */
-export interface ResumePoint extends SavedRun {
-  readonly saved: SavedPolicy;
+export interface ResumePoint<Saved, Cursor> extends SavedRun<Cursor> {
+  /** What its checkpoint holds. */
+  readonly saved: Saved;
+  /** The version that it started from, or null for fresh weights. */
   readonly parentVersion: string | null;
   /** The sessions since the last one that completed: what they left unfinished may be replaced. */
   readonly sessions: ReadonlySet<string>;
 }
 
-/** Sections of the configuration that decide the result of a run. */
-const DECISIVE_SECTIONS: readonly string[] = ["training", "gating_policy", "evaluation"];
-
-/** A run as JSON for the trainer's file. */
-export function runToJson({ cursor, window, version, digest }: SavedRun): JsonObject {
+/** A run as JSON for the trainer's file; a cursor is plain JSON. */
+export function runToJson<Cursor extends object>({ cursor, window, version, digest }: SavedRun<Cursor>): JsonObject {
   return {
     version,
-    epoch: cursor.epoch,
-    position: cursor.position,
+    ...cursor,
     episodes_digest: digest,
     since: window.since,
     until: window.until,
@@ -59,13 +56,14 @@ const SESSIONS_LOOKED_AT = 50;
  * @param configJson the configuration in force; it must be the run's own
  * @throws RlcfError `usage` if there is nothing to take up or the settings differ; `checkpoint` if the version is broken
  */
-export async function findResumePoint(
+export async function findResumePoint<Saved extends { readonly run: JsonObject }, Cursor>(
   store: RLCFPersistence,
   root: string,
-  policyType: string,
+  kind: Remembered<Saved, Cursor>,
   configJson: JsonObject,
   disk?: Disk,
-): Promise<ResumePoint> {
+): Promise<ResumePoint<Saved, Cursor>> {
+  const { policyType } = kind;
   const sessions = await store.listTrainingSessions(policyType, SESSIONS_LOOKED_AT);
   const completed = sessions.findIndex(({ status }) => status === "completed");
   const open = completed === -1 ? sessions : sessions.slice(0, completed);
@@ -83,9 +81,9 @@ export async function findResumePoint(
       hint,
     });
   }
-  requireSameSettings(row.config, configJson, row.version);
-  const { saved } = await readStoredPolicy(row, root, disk);
-  const run = savedRunFrom(saved.run);
+  requireSameSettings(kind.decisiveSections, row.config, configJson, row.version);
+  const { saved } = await readStored(row, root, (loaded) => kind.unpack(loaded), disk);
+  const run = { ...savedRunFrom(saved.run), cursor: kind.cursorFrom(saved.run) };
   const result = checkpoints.find(({ version }) => version === run.version);
   if (result !== undefined && await isInUse(store, result)) {
     throw new RlcfError("usage", `cannot resume ${run.version}: it is published and in use, so nothing is left to do`, {
@@ -103,21 +101,17 @@ async function isInUse(store: RLCFPersistence, checkpoint: PolicyCheckpoint): Pr
 }
 
 /** Throws unless the window still holds the episodes that the run was trained on. */
-export function checkSameLog(point: ResumePoint, episodes: EpisodeSet): void {
-  if (episodesDigest(episodes) === point.digest) return;
+export function checkSameLog(point: Pick<SavedRun<unknown>, "digest" | "version">, digest: string): void {
+  if (digest === point.digest) return;
   throw new RlcfError("usage", `cannot resume ${point.version}: the log of its window has changed since it started`, {
     hint: "Feedback of that time was added or removed, so the run cannot go on bit for bit. Start a new session.",
   });
 }
 
-function savedRunFrom(json: JsonObject): SavedRun {
+function savedRunFrom(json: JsonObject): Omit<SavedRun<unknown>, "cursor"> {
   const policyVersion = json.policy_version;
   return {
     version: expectText(json.version, "run.version"),
-    cursor: {
-      epoch: expectNumber(json.epoch, "run.epoch", 0),
-      position: expectNumber(json.position, "run.position", 0),
-    },
     digest: expectText(json.episodes_digest, "run.episodes_digest"),
     window: {
       since: json.since === null ? null : expectText(json.since, "run.since"),
@@ -128,8 +122,13 @@ function savedRunFrom(json: JsonObject): SavedRun {
   };
 }
 
-function requireSameSettings(recorded: JsonObject, current: JsonObject, version: string): void {
-  for (const name of DECISIVE_SECTIONS) {
+function requireSameSettings(
+  sections: readonly string[],
+  recorded: JsonObject,
+  current: JsonObject,
+  version: string,
+): void {
+  for (const name of sections) {
     const [then, now] = [expectObject(recorded[name], `config.${name}`), expectObject(current[name], name)];
     for (const key of new Set([...Object.keys(then), ...Object.keys(now)])) {
       const [found, wanted] = [JSON.stringify(now[key]), JSON.stringify(then[key])];

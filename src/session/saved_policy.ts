@@ -20,6 +20,8 @@ export interface SavedNetwork {
   readonly shape: NetworkShape;
   /** Names of the outputs. */
   readonly experts: readonly string[];
+  /** Names of the relations of which the last inputs say which one is meant; in traversal policies alone. */
+  readonly relations?: readonly string[] | undefined;
 }
 
 /** Everything that a checkpoint keeps of a training run, read back. */
@@ -35,8 +37,14 @@ export interface SavedPolicy extends SavedNetwork {
 }
 
 /** A network as JSON for the manifest. */
-export function networkToJson({ shape, experts }: SavedNetwork): JsonObject {
-  return { input_dim: shape.inputDim, hidden_dim: shape.hiddenDim, input_scale: shape.inputScale, experts };
+export function networkToJson({ shape, experts, relations }: SavedNetwork): JsonObject {
+  return {
+    input_dim: shape.inputDim,
+    hidden_dim: shape.hiddenDim,
+    input_scale: shape.inputScale,
+    experts,
+    ...(relations === undefined ? {} : { relations }),
+  };
 }
 
 /** The tensors and the JSON of both files of a checkpoint. */
@@ -45,15 +53,11 @@ export function packPolicy(
   trainer: TrainerState,
   run: JsonObject,
 ): { policy: TensorMap; trainer: SavedTrainer } {
-  const { shape } = state;
-  const moments = {
-    ...prefixed("first_moment.", toStateDict(shape, state.firstMoments)),
-    ...prefixed("second_moment.", toStateDict(shape, state.secondMoments)),
-  };
+  const tensors = packNetwork(state);
   return {
-    policy: exportStateDict(state),
+    policy: tensors.policy,
     trainer: {
-      tensors: foldsExactly(shape) ? moments : { ...moments, ...unscaledFirstWeight(state) },
+      tensors: tensors.trainer,
       state: {
         step: state.step,
         num_updates: trainer.numUpdates,
@@ -66,32 +70,61 @@ export function packPolicy(
   };
 }
 
+/** The tensors of one network in the two files of a checkpoint. */
+export interface NetworkTensors {
+  /** Its weights in torch's names, for inputs that are not scaled. */
+  readonly policy: TensorMap;
+  /** Its moments, and what of its weights folding the input scale would round. */
+  readonly trainer: TensorMap;
+}
+
+/** A network's tensors for the two files of a checkpoint. */
+export function packNetwork(state: TrainingState): NetworkTensors {
+  const { shape } = state;
+  const moments = {
+    ...prefixed("first_moment.", toStateDict(shape, state.firstMoments)),
+    ...prefixed("second_moment.", toStateDict(shape, state.secondMoments)),
+  };
+  return {
+    policy: exportStateDict(state),
+    trainer: foldsExactly(shape) ? moments : { ...moments, ...unscaledFirstWeight(state) },
+  };
+}
+
 /** Reads a verified checkpoint. Throws RlcfError("checkpoint") if its parts do not fit together. */
 export function unpackPolicy(checkpoint: LoadedCheckpoint): SavedPolicy {
-  try {
+  return asCheckpointError(checkpoint.path, () => {
+    if (checkpoint.manifest.policyType === "react") {
+      throw new RlcfError("checkpoint", "found a react policy, wanted one that routes");
+    }
     const network = networkFromJson(checkpoint.manifest.network);
     const saved = checkpoint.trainer.state;
+    const tensors = { policy: checkpoint.policy, trainer: checkpoint.trainer.tensors };
     return {
       ...network,
-      state: stateFrom(network.shape, checkpoint, expectNumber(saved.step, "step", 0)),
+      state: unpackNetwork(network.shape, tensors, expectNumber(saved.step, "step", 0)),
       trainer: { ...baselineFrom(saved), numUpdates: expectNumber(saved.num_updates, "num_updates", 0) },
       run: expectObject(saved.run, "run"),
       engine: checkpoint.manifest.engine,
     };
+  });
+}
+
+/** What is wrong with the parts of a checkpoint, told as what it is: a checkpoint that cannot be used. */
+export function asCheckpointError<T>(path: string, read: () => T): T {
+  try {
+    return read();
   } catch (thrown) {
     if (!(thrown instanceof RlcfError)) throw thrown;
-    throw new RlcfError("checkpoint", `cannot use policy checkpoint ${checkpoint.path}: ${thrown.message}`, {
-      cause: thrown,
-    });
+    throw new RlcfError("checkpoint", `cannot use policy checkpoint ${path}: ${thrown.message}`, { cause: thrown });
   }
 }
 
 function networkFromJson(json: JsonObject): SavedNetwork {
-  const experts = expectArray(json.experts, "network.experts").map((name, i) =>
-    expectText(name, `network.experts[${i}]`)
-  );
+  const experts = namesFrom(json.experts, "network.experts");
   return {
     experts,
+    ...(json.relations === undefined ? {} : { relations: namesFrom(json.relations, "network.relations") }),
     shape: {
       inputDim: expectNumber(json.input_dim, "network.input_dim", 1, 65536),
       hiddenDim: expectNumber(json.hidden_dim, "network.hidden_dim", 0, 65536),
@@ -101,16 +134,29 @@ function networkFromJson(json: JsonObject): SavedNetwork {
   };
 }
 
-function stateFrom(shape: NetworkShape, checkpoint: LoadedCheckpoint, step: number): TrainingState {
-  const state = importStateDict(shape, checkpoint.policy);
-  const { tensors } = checkpoint.trainer;
-  const unscaled = tensors[UNSCALED];
+/** A list of names. */
+export function namesFrom(json: unknown, where: string): string[] {
+  return expectArray(json, where).map((name, i) => expectText(name, `${where}[${i}]`));
+}
+
+/**
+ * A network's weights and moments out of the tensors of a checkpoint.
+ *
+ * @param tensors of its two files, those of this network alone
+ */
+export function unpackNetwork(
+  shape: NetworkShape,
+  { policy, trainer }: NetworkTensors,
+  step: number,
+): TrainingState {
+  const state = importStateDict(shape, policy);
+  const unscaled = trainer[UNSCALED];
   if (unscaled !== undefined) state.parameters.set(unscaled.data, layersOf(shape)[0]!.weightOffset);
   return {
     shape,
     parameters: state.parameters,
-    firstMoments: fromStateDict(shape, withPrefix("first_moment.", tensors)),
-    secondMoments: fromStateDict(shape, withPrefix("second_moment.", tensors)),
+    firstMoments: fromStateDict(shape, withPrefix("first_moment.", trainer)),
+    secondMoments: fromStateDict(shape, withPrefix("second_moment.", trainer)),
     step,
   };
 }
@@ -136,11 +182,13 @@ function unscaledFirstWeight({ shape, parameters }: TrainingState): TensorMap {
   return { [UNSCALED]: toStateDict(shape, parameters)["0.weight"]! };
 }
 
-function prefixed(prefix: string, tensors: TensorMap): TensorMap {
+/** Tensors with a prefix before their names. */
+export function prefixed(prefix: string, tensors: TensorMap): TensorMap {
   return Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [prefix + name, tensor]));
 }
 
-function withPrefix(prefix: string, tensors: TensorMap): TensorMap {
+/** The tensors whose names begin with a prefix, without it. */
+export function withPrefix(prefix: string, tensors: TensorMap): TensorMap {
   return Object.fromEntries(
     Object.entries(tensors)
       .filter(([name]) => name.startsWith(prefix))

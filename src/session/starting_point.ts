@@ -8,16 +8,17 @@ import { messageOf, RlcfError } from "../base/errors.ts";
 import type { Disk } from "../checkpoint/files.ts";
 import type { Config } from "../config/schema.ts";
 import type { EngineEntry } from "../engine/create.ts";
-import type { BackendName } from "../engine/engine.ts";
 import type { EpisodeSet } from "../episodes/episode_set.ts";
-import { GatingPolicy } from "../policy/gating_policy.ts";
+import type { LoadedCheckpoint } from "../checkpoint/checkpoint.ts";
+import { GatingPolicy, type GatingPolicyOptions } from "../policy/gating_policy.ts";
 import type { PolicyCheckpoint, RLCFPersistence } from "../store/persistence.ts";
 import type { BaselineState } from "../train/baseline.ts";
 import { SingleStepTrainer } from "../train/single_step_trainer.ts";
 import { type Contestant, routeHoldout } from "./holdout_evaluation.ts";
-import { openPolicy, readStoredPolicy, type StoredPolicy } from "./open_policy.ts";
+import type { RunCursor } from "../train/training_run.ts";
+import { openPolicy, readStored, type Stored, type StoredPolicy } from "./open_policy.ts";
 import type { ResumePoint } from "./resume.ts";
-import type { SavedPolicy } from "./saved_policy.ts";
+import { type SavedPolicy, unpackPolicy } from "./saved_policy.ts";
 import type { TrainingWarning } from "./warnings.ts";
 
 const log = getLogger(["rlcf", "session"]);
@@ -32,6 +33,8 @@ export class StartingPoint implements AsyncDisposable {
   readonly parentBaseline: BaselineState | null;
   /** What is wrong with the way it started. */
   readonly warnings: readonly TrainingWarning[];
+  /** Relations of a traversal policy. */
+  readonly relations: readonly string[] | undefined;
   readonly #active: StoredPolicy | null;
   readonly #engines: readonly EngineEntry[] | undefined;
 
@@ -41,8 +44,10 @@ export class StartingPoint implements AsyncDisposable {
     active: StoredPolicy | null,
     engines?: readonly EngineEntry[],
     warnings: readonly TrainingWarning[] = [],
+    relations?: readonly string[],
   ) {
     this.trainer = trainer;
+    this.relations = relations;
     this.warnings = warnings;
     this.#engines = engines;
     this.parentVersion = parentVersion;
@@ -65,6 +70,9 @@ export class StartingPoint implements AsyncDisposable {
     if (this.#active === null) return null;
     const { checkpoint: { version }, saved } = this.#active;
     if (saved.shape.inputDim !== episodes.inputDim || String(saved.experts) !== String(episodes.experts)) return null;
+    // The inputs of the episodes hold the relation in this policy's order and scale.
+    if (relationsDifference(this.relations, saved) !== null) return null;
+    if (this.relations !== undefined && saved.shape.inputScale !== this.policy.shape.inputScale) return null;
     await using policy = await this.#openActive(saved);
     return { version, weightsNE: await routeHoldout(policy, episodes, rows) };
   }
@@ -93,59 +101,94 @@ export class StartingPoint implements AsyncDisposable {
 /**
  * Opens the policy that a session trains.
  *
- * @param engines the engines to choose from, best first; those of this build by default
+ * @param fresh the policy with fresh weights that the configuration asks for
  * @throws RlcfError `checkpoint` where the active version and all of its ancestors are missing or broken
  */
-export async function startingPoint(
-  store: RLCFPersistence,
-  config: Config,
-  policyType: string,
-  resumed: ResumePoint | undefined,
-  engines?: readonly EngineEntry[],
-  disk?: Disk,
-): Promise<StartingPoint> {
-  const row = await store.getActivePolicy(policyType);
-  const { active, warnings } = row === null
-    ? { active: null, warnings: [] }
-    : await newestIntact(store, config.checkpoint.directory, row, disk);
+export async function startingPoint(parts: {
+  readonly store: RLCFPersistence;
+  readonly config: Config;
+  readonly policyType: string;
+  readonly fresh: FreshPolicy;
+  readonly resumed: ResumePoint<SavedPolicy, RunCursor> | undefined;
+  readonly engines: readonly EngineEntry[] | undefined;
+  readonly disk: Disk | undefined;
+}): Promise<StartingPoint> {
+  const { store, config, policyType, fresh: { options, relations }, resumed, engines, disk } = parts;
+  const { active, warnings } = await activeOrAncestor(
+    store,
+    config.checkpoint.directory,
+    policyType,
+    unpackPolicy,
+    disk,
+  );
   const backend = config.compute.backend;
   if (resumed !== undefined) {
     const policy = await openPolicy(resumed.saved, backend, engines);
-    warnOfOtherEngine(resumed.saved, policy);
+    warnOfOtherEngine(resumed.saved.engine.backend, policy.engine.backend);
     const trainer = trainerOf(policy, config, resumed.saved);
-    return new StartingPoint(trainer, resumed.parentVersion, active, engines, warnings);
+    return new StartingPoint(trainer, resumed.parentVersion, active, engines, warnings, relations);
   }
-  const fresh = await freshPolicy(config, backend, engines);
-  if (active === null) return new StartingPoint(trainerOf(fresh, config), null, null, engines);
-  const difference = differenceOf(fresh, active.saved);
+  const fresh = await GatingPolicy.create({
+    ...options,
+    seed: config.training.seed,
+    backend,
+    engines,
+  });
+  if (active === null) return new StartingPoint(trainerOf(fresh, config), null, null, engines, [], relations);
+  const difference = relationsDifference(relations, active.saved) ?? differenceOf(fresh, active.saved);
   if (difference !== null) {
     log.warn("starting from fresh weights: the active {version} has {difference}", {
       version: active.checkpoint.version,
       difference,
     });
-    return new StartingPoint(trainerOf(fresh, config), null, active, engines, warnings);
+    return new StartingPoint(trainerOf(fresh, config), null, active, engines, warnings, relations);
   }
   await fresh.engine.load(active.saved.state);
   const trainer = trainerOf(fresh, config, active.saved);
-  return new StartingPoint(trainer, active.checkpoint.version, active, engines, warnings);
+  return new StartingPoint(trainer, active.checkpoint.version, active, engines, warnings, relations);
+}
+
+/** What stands in for a stored policy where there is none: how it is made, and for which relations. */
+export interface FreshPolicy {
+  /** Sizes and names of the network. */
+  readonly options: Pick<GatingPolicyOptions, "inputDim" | "hiddenDim" | "experts" | "inputScale">;
+  /** Relations of a traversal policy. */
+  readonly relations?: readonly string[] | undefined;
+}
+
+/**
+ * The active version of a type, or the newest intact one of its ancestors, unpacked; null where none is active.
+ *
+ * @throws RlcfError `checkpoint` where the active version and all of its ancestors are missing or broken
+ */
+export async function activeOrAncestor<Saved>(
+  store: RLCFPersistence,
+  root: string,
+  policyType: string,
+  unpack: (checkpoint: LoadedCheckpoint) => Saved,
+  disk: Disk | undefined,
+): Promise<{ active: Stored<Saved> | null; warnings: readonly TrainingWarning[] }> {
+  const row = await store.getActivePolicy(policyType);
+  return row === null ? { active: null, warnings: [] } : await newestIntact(store, root, row, unpack, disk);
 }
 
 /**
  * The active version if its files are intact, else the newest of its ancestors whose files are, with a warning. It does
  * not go on to fresh weights: where all versions look broken, most often the checkpoint directory is the wrong one.
  */
-async function newestIntact(
+async function newestIntact<Saved>(
   store: RLCFPersistence,
   root: string,
   active: PolicyCheckpoint,
+  unpack: (checkpoint: LoadedCheckpoint) => Saved,
   disk: Disk | undefined,
-): Promise<{ active: StoredPolicy; warnings: readonly TrainingWarning[] }> {
+): Promise<{ active: Stored<Saved>; warnings: readonly TrainingWarning[] }> {
   let broken: RlcfError | undefined;
   const seen = new Set<string>();
   let row: PolicyCheckpoint | null = active;
   while (row !== null && !seen.has(row.version)) {
     try {
-      const stored = await readStoredPolicy(row, root, disk);
+      const stored = await readStored(row, root, unpack, disk);
       if (broken === undefined) return { active: stored, warnings: [] };
       const message = `the active ${active.version} cannot be used, so training starts from its ancestor ` +
         `${row.version} and is judged against that: ${broken.message}`;
@@ -161,31 +204,12 @@ async function newestIntact(
   throw broken!;
 }
 
-function warnOfOtherEngine(
-  { engine: { backend: wanted } }: SavedPolicy,
-  { engine: { backend: found } }: GatingPolicy,
-): void {
+/** Says so where a run goes on on another backend than it was saved on. */
+export function warnOfOtherEngine(wanted: string, found: string): void {
   if (found === wanted) return;
   log.warn("the run was saved on {wanted} and goes on on {found}: the result will differ in its last bits", {
     wanted,
     found,
-  });
-}
-
-function freshPolicy(
-  config: Config,
-  backend: BackendName | "auto",
-  engines: readonly EngineEntry[] | undefined,
-): Promise<GatingPolicy> {
-  const { inputDim, hiddenDim, experts, inputScale } = config.gatingPolicy;
-  return GatingPolicy.create({
-    inputDim,
-    hiddenDim,
-    experts,
-    seed: config.training.seed,
-    backend,
-    engines,
-    ...(inputScale === "auto" ? {} : { inputScale }),
   });
 }
 
@@ -208,6 +232,11 @@ function trainerOf(policy: GatingPolicy, config: Config, saved?: SavedPolicy): S
     },
     ...(saved === undefined ? {} : { state: saved.trainer }),
   });
+}
+
+function relationsDifference(relations: readonly string[] | undefined, saved: SavedPolicy): string | null {
+  if (String(relations ?? []) === String(saved.relations ?? [])) return null;
+  return `the relations ${saved.relations?.join(", ") ?? "none"}, wanted ${relations?.join(", ") ?? "none"}`;
 }
 
 /** How a stored network differs from the configured one, in words; null if it does not. */

@@ -11,27 +11,20 @@ import { sweepTemporaries } from "../checkpoint/retention.ts";
 import type { Config } from "../config/schema.ts";
 import type { EngineEntry } from "../engine/create.ts";
 import { decide } from "../evaluate/gate.ts";
-import type { RLCFPersistence } from "../store/persistence.ts";
-import { type FallbackReport, fallbackReports } from "./fallbacks.ts";
-import { countChallengers, evaluateOnHoldout, routeHoldout } from "./holdout_evaluation.ts";
-import { type TrainingWarning, warningsOf } from "./warnings.ts";
+import type { LeaseHolder, RLCFPersistence } from "../store/persistence.ts";
+import type { FallbackReport } from "./fallbacks.ts";
+import { countChallengers } from "./holdout_evaluation.ts";
+import type { Apprenticeship, PolicyKind, Trained } from "./kinds/apprenticeship.ts";
+import { withKind } from "./kinds/kinds.ts";
 import type { TrainProgress, TrainReport } from "./report.ts";
-import { type Trained, trainPasses } from "./passes.ts";
-import { checkSameLog, findResumePoint, type ResumePoint } from "./resume.ts";
-import { type StartingPoint, startingPoint } from "./starting_point.ts";
-import { readTrainingLog, requireEnough, type TrainingLog, windowOf } from "./training_log.ts";
-import {
-  nextVersion,
-  type PublishedVersion,
-  publishVersion,
-  removeExpired,
-  type SessionContext,
-  snapshotOf,
-} from "./versions.ts";
+import { checkSameLog, findResumePoint } from "./resume.ts";
+import { requireEnough, type SessionLog, windowOf } from "./training_log.ts";
+import type { TrainingWarning } from "./warnings.ts";
+import { nextVersion, type PublishedVersion, publishVersion, removeExpired, type SessionContext } from "./versions.ts";
 
 const log = getLogger(["rlcf", "session"]);
 
-/** The policy type that a session of this file trains. */
+/** The type of policy that routes queries to experts. */
 export const GATING = "gating";
 
 /** Temporary directories older than this belong to nobody. */
@@ -47,6 +40,13 @@ export interface TrainRequest {
   readonly policyVersion?: string | undefined;
   /** Take up the latest interrupted session instead of starting a new one. */
   readonly resume?: boolean | undefined;
+  /** The job of the queue that asks for this session, a UUID, for the session's row. */
+  readonly jobId?: string | undefined;
+  /**
+   * Called when the lease is held and nothing has been read yet: whether to take up an interrupted session, in place of
+   * `resume`, by someone who may ask only now that nobody else trains. What it throws ends the session before it began.
+   */
+  readonly onLease?: ((holder: LeaseHolder) => Promise<{ readonly resume: boolean }>) | undefined;
   /** Aborted to stop after the current step, with the state saved. */
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: TrainProgress) => void) | undefined;
@@ -57,81 +57,65 @@ export interface TrainRequest {
 }
 
 /**
- * Trains a new version of the gating policy, judges it and, if the rule allows, makes it active.
+ * Trains a new version of the configured type of policy, judges it and, if the rule allows, makes it active.
  *
  * @throws RlcfError `lease_held`, `not_enough_data` (nothing was written), `interrupted` (the state was saved), or what
  * the database, the checkpoint directory or the backend reports
  */
-export async function trainSession(request: TrainRequest): Promise<TrainReport> {
+export function trainSession(request: TrainRequest): Promise<TrainReport> {
+  return withKind(request.config.training.policyType, (kind) => runSession(request, kind));
+}
+
+async function runSession<Log extends SessionLog, Saved extends { readonly run: JsonObject }, Cursor>(
+  request: TrainRequest,
+  kind: PolicyKind<Log, Saved, Cursor>,
+): Promise<TrainReport> {
   const { store, config, disk = DISK } = request;
+  const { policyType } = kind;
   const startedAt = performance.now();
   const root = config.checkpoint.directory;
-  await using lease = await store.acquireLease(GATING);
+  await using lease = await store.acquireLease(policyType);
 
-  const resumed = request.resume === true
-    ? await findResumePoint(store, root, GATING, request.configJson, disk)
-    : undefined;
+  const { resume } = await request.onLease?.(lease.holder) ?? request;
+  const resumed = resume === true ? await findResumePoint(store, root, kind, request.configJson, disk) : undefined;
   const window = resumed?.window ?? windowOf(config, new Date(), request.policyVersion);
-  const trainingLog = await readTrainingLog(store, config, window);
-  requireEnough(trainingLog, config, store.location);
-  if (resumed !== undefined) checkSameLog(resumed, trainingLog.episodes);
+  const trainingLog = await kind.readLog(store, config, window);
+  requireEnough(trainingLog, config, store.location, (reason) => kind.hintFor(reason));
+  if (resumed !== undefined) checkSameLog(resumed, kind.digestOf(trainingLog));
 
   await sweepTemporaries(root, SWEEP_AFTER_MS, Date.now(), disk);
-  await using start = await startingPoint(store, config, GATING, resumed, request.engines, disk);
-  const version = resumed?.version ?? await nextVersion(store, root, GATING, start.parentVersion, disk);
+  await using pupil = await kind.begin({ store, config, log: trainingLog, resumed, engines: request.engines, disk });
+  const { parentVersion } = pupil;
+  const version = resumed?.version ?? await nextVersion(store, root, policyType, parentVersion, disk);
   // The active policy is judged before training moves the weights that it may share with the new one.
-  const active = await start.routeActive(trainingLog.episodes, trainingLog.split.holdout);
+  await pupil.observeActive();
 
-  const sessionId = await openSession(request, start);
+  const sessionId = await openSession(request, policyType, parentVersion);
   try {
     const context: SessionContext = {
       store,
       root,
       disk,
-      policyType: GATING,
+      policyType,
       fence: lease.holder,
       sessionId,
-      parentVersion: start.parentVersion,
+      parentVersion,
       config: request.configJson,
       predecessors: resumed?.sessions ?? new Set(),
     };
-    announce(version, trainingLog, start, resumed);
-    const trained = await trainPasses({
-      context,
-      config,
-      trainingLog,
-      trainer: start.trainer,
-      version,
-      cursor: resumed?.cursor,
-      signal: request.signal,
-      onProgress: request.onProgress,
-    });
-    const candidateNE = await routeHoldout(start.policy, trainingLog.episodes, trainingLog.split.holdout);
-    const evaluation = evaluateOnHoldout({
-      trainingLog,
-      candidateNE,
-      active,
-      activeVersion: start.activeVersion,
-      ridge: trained.ridge,
-      question: 1 + await countChallengers(store, GATING, start.activeVersion),
-      levelMargin: config.evaluation.levelMargin,
-      seed: config.training.seed,
-    });
+    announce(version, trainingLog, pupil);
+    const trained = await pupil.train({ context, version, signal: request.signal, onProgress: request.onProgress });
+    const question = 1 + await countChallengers(store, policyType, pupil.activeVersion);
+    const { evaluation, warnings: found } = await pupil.evaluate(question);
     const verdict = decide(config.checkpoint.activate, evaluation.gate);
-    const found = warningsOf({
-      trainingLog,
-      routingNE: candidateNE,
-      parent: start.parentBaseline,
-      baseline: start.trainer.state,
-      contradictions: trained.contradictions,
-    });
-    const warnings = [...start.warnings, ...found];
+    const warnings = [...pupil.warnings, ...found];
     for (const { name, message } of found) log.warn("{name}: {message}", { name, message });
 
     await lease.assertHeld();
-    const snapshot = await snapshotOf(start.trainer);
-    const fallbacks = fallbackReports(start.policy, trained.visitedBefore);
-    const metrics = { ...trained.metrics, fallbacks, warnings, evaluation, activation_reason: verdict.reason };
+    const snapshot = await pupil.snapshot();
+    const fallbacks = pupil.fallbacks();
+    const read = { traces: trainingLog.split.training.length, feedback: trainingLog.episodes.feedbackRows };
+    const metrics = { ...trained.metrics, read, fallbacks, warnings, evaluation, activation_reason: verdict.reason };
     const checkpoint = await publishVersion(context, {
       version,
       snapshot,
@@ -139,21 +123,21 @@ export async function trainSession(request: TrainRequest): Promise<TrainReport> 
       episodes: trained.visited,
       run: {},
     });
-    const activated = verdict.activate && await store.activatePolicy(version, GATING, {
+    const activated = verdict.activate && await store.activatePolicy(version, policyType, {
       reason: verdict.reason,
       fence: lease.holder,
     });
     await removeExpired(context, config.checkpoint.keepLastN);
     await store.completeTrainingSession(sessionId, {
       policyVersionTo: version,
-      numTraces: trainingLog.split.training.length,
-      numFeedback: trainingLog.episodes.feedbackRows,
+      numTraces: read.traces,
+      numFeedback: read.feedback,
       metrics,
     });
     return report({
-      request,
+      policyType,
       trainingLog,
-      start,
+      pupil,
       version,
       sessionId,
       checkpoint,
@@ -171,10 +155,13 @@ export async function trainSession(request: TrainRequest): Promise<TrainReport> 
   }
 }
 
-async function openSession(request: TrainRequest, start: StartingPoint): Promise<string> {
-  const { store } = request;
+async function openSession(
+  { store, configJson, jobId }: TrainRequest,
+  policyType: string,
+  parentVersion: string | null,
+): Promise<string> {
   // The lease is ours, so whoever left a session running has died, or was stopped for so long that its lease ended.
-  for (const session of await store.listTrainingSessions(GATING)) {
+  for (const session of await store.listTrainingSessions(policyType)) {
     if (session.status !== "running") continue;
     await store.failTrainingSession(
       session.id,
@@ -185,10 +172,7 @@ async function openSession(request: TrainRequest, start: StartingPoint): Promise
       startedAt: session.startedAt,
     });
   }
-  return await store.startTrainingSession(GATING, {
-    policyVersionFrom: start.parentVersion,
-    config: request.configJson,
-  });
+  return await store.startTrainingSession(policyType, { policyVersionFrom: parentVersion, config: configJson, jobId });
 }
 
 async function closeFailedSession(store: RLCFPersistence, sessionId: string, thrown: unknown): Promise<void> {
@@ -201,16 +185,9 @@ async function closeFailedSession(store: RLCFPersistence, sessionId: string, thr
   }
 }
 
-function announce(
-  version: string,
-  trainingLog: TrainingLog,
-  start: StartingPoint,
-  resumed: ResumePoint | undefined,
-): void {
-  const { engine, backendReason } = start.policy;
-  const from = resumed === undefined
-    ? start.parentVersion ?? "fresh weights"
-    : `pass ${resumed.cursor.epoch + 1}, episode ${resumed.cursor.position + 1}, of an interrupted session`;
+function announce(version: string, trainingLog: SessionLog, pupil: Apprenticeship): void {
+  const { engine, backendReason, takenUpAt, parentVersion } = pupil;
+  const from = takenUpAt === null ? parentVersion ?? "fresh weights" : `${takenUpAt}, of an interrupted session`;
   log.info("training {version} from {from} on {backend} ({device}): {reason}", {
     version,
     from,
@@ -227,9 +204,9 @@ function announce(
 }
 
 function report(parts: {
-  request: TrainRequest;
-  trainingLog: TrainingLog;
-  start: StartingPoint;
+  policyType: string;
+  trainingLog: SessionLog;
+  pupil: Apprenticeship;
   version: string;
   sessionId: string;
   checkpoint: PublishedVersion;
@@ -241,13 +218,13 @@ function report(parts: {
   trained: Trained;
   startedAt: number;
 }): TrainReport {
-  const { trainingLog, start, trained } = parts;
-  const { backend, device } = start.policy.engine;
+  const { trainingLog, pupil, trained } = parts;
+  const { backend, device } = pupil.engine;
   return {
     status: "completed",
-    policy_type: GATING,
+    policy_type: parts.policyType,
     version: parts.version,
-    parent_version: start.parentVersion,
+    parent_version: pupil.parentVersion,
     activated: parts.activated,
     activation_reason: parts.reason,
     session_id: parts.sessionId,
@@ -259,7 +236,7 @@ function report(parts: {
       available: trainingLog.available,
       trained: trainingLog.split.training.length,
       holdout: trainingLog.split.holdout.length,
-      skipped: trainingLog.episodes.skipped,
+      skipped: trainingLog.skipped,
       outside_window: trainingLog.outside,
     },
     updates: trained.updates,

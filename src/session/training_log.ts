@@ -5,7 +5,7 @@
  */
 import { RlcfError } from "../base/errors.ts";
 import type { Config } from "../config/schema.ts";
-import { type EpisodeSet, type LogMix, logMixOf, type SkipCounts } from "../episodes/episode_set.ts";
+import { type EpisodeSet, type LogMix, logMixOf } from "../episodes/episode_set.ts";
 import { type HoldoutSplit, splitHoldout } from "../episodes/holdout.ts";
 import { loadEpisodes } from "../episodes/load_episodes.ts";
 import { outsideOf, type OutsideWindow } from "../episodes/window.ts";
@@ -14,19 +14,42 @@ import { chooseObjective, type ChosenObjective } from "../train/objective.ts";
 
 export { windowOf } from "../episodes/window.ts";
 
-/** Episodes, split, with what will be maximised on them. */
-export interface TrainingLog {
+/** How many were left out, by reason. */
+export type ReasonCounts = Readonly<Record<string, number>>;
+
+/** What sessions of every type know of their log. */
+export interface SessionLog {
+  /** The feedback that was read. */
   readonly window: TrainingWindow;
-  readonly episodes: EpisodeSet;
+  /** What of it can teach; an episode is whatever the type of policy learns from as one. */
+  readonly episodes: {
+    /** Number of episodes. */
+    readonly size: number;
+    /** Feedback rows that make them up. */
+    readonly feedbackRows: number;
+  };
+  /** What was left out, by reason. */
+  readonly skipped: ReasonCounts;
   /** Feedback rows in the window, usable or not. */
   readonly available: number;
   /** Feedback that the window leaves out. */
   readonly outside: OutsideWindow;
+  /** Which episodes are trained on, and which are held out. */
   readonly split: HoldoutSplit;
+  /** Whether decisions were drawn or mixed. */
   readonly mix: LogMix;
-  readonly objective: ChosenObjective;
+  /** What will be maximised. */
+  readonly objective: { readonly objective: string; readonly reason: string };
   /** Feedback rows read per second. */
   readonly rowsPerSecond: number;
+}
+
+/** A log of single decisions, such as routings. */
+export interface TrainingLog extends SessionLog {
+  /** The decisions. */
+  readonly episodes: EpisodeSet;
+  /** The objective and why. */
+  readonly objective: ChosenObjective;
 }
 
 /** Reads and splits the episodes of a window, however few they are. */
@@ -45,6 +68,7 @@ export async function readTrainingLog(
   return {
     window,
     episodes,
+    skipped: episodes.skipped,
     available: episodes.feedbackRows + skipped,
     outside: await outsideOf(store, window),
     split: splitHoldout(episodes, enabled ? holdoutRatio : 0, minHoldout),
@@ -55,12 +79,17 @@ export async function readTrainingLog(
 }
 
 /** Throws RlcfError("not_enough_data") when a log cannot be trained on, saying what is missing and where to look. */
-export function requireEnough(log: TrainingLog, config: Config, location: string): void {
+export function requireEnough(
+  log: SessionLog,
+  config: Config,
+  location: string,
+  hintFor: (reason: string) => string = gatingHint,
+): void {
   const { minFeedback } = config.training;
   const { lookbackDays } = config.database;
   const usable = log.episodes.feedbackRows;
   const scope = log.window.policyVersion === undefined ? "" : ` on traces that ${log.window.policyVersion} routed`;
-  const reasons = Object.entries(log.episodes.skipped).map(([reason, count]) => `${count} ${reason}`).join(", ");
+  const reasons = Object.entries(log.skipped).map(([reason, count]) => `${count} ${reason}`).join(", ");
   if (log.available === 0) {
     throw new RlcfError(
       "not_enough_data",
@@ -80,13 +109,13 @@ export function requireEnough(log: TrainingLog, config: Config, location: string
     throw new RlcfError(
       "not_enough_data",
       `Insufficient feedback: ${usable} of ${minFeedback} usable in the last ${lookbackDays} days${scope}${left}`,
-      { hint: outsideHint(log) ?? hintFor(log.episodes.skipped) },
+      { hint: outsideHint(log) ?? hintForMost(log.skipped, hintFor) },
     );
   }
 }
 
 /** How to reach feedback that lies before the window; undefined where none does. */
-function outsideHint({ outside: { older, oldest, days_to_reach } }: TrainingLog): string | undefined {
+function outsideHint({ outside: { older, oldest, days_to_reach } }: SessionLog): string | undefined {
   if (oldest === null) return undefined;
   return `${older} more lie before that, the oldest of ${
     oldest.slice(0, 10)
@@ -94,12 +123,14 @@ function outsideHint({ outside: { older, oldest, days_to_reach } }: TrainingLog)
     "them all.";
 }
 
-/** What to do about feedback that was left out for the reason met most. */
-function hintFor(skipped: SkipCounts): string {
+function hintForMost(skipped: ReasonCounts, hintFor: (reason: string) => string): string {
   const [most] = Object.entries(skipped).toSorted(([, a], [, b]) => b - a);
-  switch (most?.[0]) {
-    case undefined:
-      return "Collect more feedback, or lower training.min_feedback.";
+  return most === undefined ? "Collect more feedback, or lower training.min_feedback." : hintFor(most[0]);
+}
+
+/** What to do about feedback that the GatingPolicy cannot use. */
+export function gatingHint(reason: string): string {
+  switch (reason) {
     case "wrong_dimension":
       return "Set gating_policy.input_dim to the length of the logged embeddings.";
     case "unknown_expert":

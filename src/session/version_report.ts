@@ -14,6 +14,9 @@ import { type Recorded, recordedOf } from "../report/recorded.ts";
 import type { ReportData, RoutingShares, ValueFacts } from "../report/report_data.ts";
 import type { PolicyActivation, PolicyCheckpoint, RLCFPersistence } from "../store/persistence.ts";
 import { type Contestant, routeHoldout } from "./holdout_evaluation.ts";
+import { describeAgent } from "./agent_report.ts";
+import type { SavedPolicy } from "./saved_policy.ts";
+import { readTraversalLog } from "./traversal_log.ts";
 import { logFacts } from "./log_facts.ts";
 import { findStoredPolicy, openPolicy, readStoredPolicy, type StoredPolicy } from "./open_policy.ts";
 import { routingChanges } from "./routing_changes.ts";
@@ -25,7 +28,7 @@ export interface VersionReportRequest {
   readonly store: RLCFPersistence;
   /** The configuration in force. */
   readonly config: Config;
-  /** `gating` or `react`. */
+  /** `gating`, `react` or `traversal`. */
   readonly policyType: string;
   /** The active one by default. */
   readonly version?: string | undefined;
@@ -39,37 +42,65 @@ export interface VersionReportRequest {
  *
  * @throws RlcfError("checkpoint") if there is no such version, or its files are missing or broken
  */
-export async function describeVersion(request: VersionReportRequest): Promise<ReportData> {
+export function describeVersion(request: VersionReportRequest): Promise<ReportData> {
+  return request.policyType === "react" ? describeAgent(request) : describeRouting(request);
+}
+
+async function describeRouting(request: VersionReportRequest): Promise<ReportData> {
   const { store, config, policyType, now } = request;
   const stored = await findStoredPolicy(store, config.checkpoint.directory, policyType, request.version);
   const { checkpoint, saved } = stored;
-  const recorded = recordedOf(checkpoint.trainingMetrics);
-  const activations = await store.listActivations(policyType, Infinity);
-  const previousVersion = previousOf(checkpoint, recorded, activations);
+  const facts = await factsOf(request, checkpoint, saved.experts);
+  const { recorded, previous: previousVersion } = facts;
   const notes: string[] = [];
   const previous = previousVersion === null ? null : await openable(request, previousVersion, stored, notes);
 
-  // The log is read as this version sees it, whatever network is configured today.
-  const { experts, shape: { inputDim } } = saved;
-  const seen = { ...config, gatingPolicy: { ...config.gatingPolicy, inputDim, experts: [...experts] } };
-  const log = await readTrainingLog(store, seen, windowOf(config, now));
+  const log = await readLogFor(stored.saved, request);
   const { episodes } = log;
   const after = await routed(stored, episodes, config);
   const before = previous === null ? null : await routed(previous, episodes, config);
   const isEmpty = episodes.size === 0;
-  if (isEmpty) {
-    notes.push(
-      `The last ${config.database.lookbackDays} days of the log hold no feedback that this version can be judged by; ` +
-        "--lookback-days reaches further back.",
-    );
-  }
+  notes.push(...notesOnLog(checkpoint, config, isEmpty));
 
-  const seenBefore = holdoutNote(checkpoint, config);
-  if (seenBefore !== null && !isEmpty) notes.push(seenBefore);
+  const value = isEmpty ? null : valueToday(log, after, before, config.training.seed);
+  return {
+    ...facts,
+    value: value?.facts ?? valueThen(recorded, checkpoint.version),
+    routing: isEmpty ? [] : sharesOf(episodes, after, before),
+    // A query has many traversals, each of another relation.
+    changes: isEmpty || policyType === "traversal" ? null : await routingChanges(store, episodes, after, before),
+    log: { ...logFacts(log, value?.estimate ?? null), skipped: log.skipped },
+    notes,
+    writtenAt: now.toISOString(),
+    location: store.location,
+  };
+}
 
+/** The log as a version sees it, whatever network is configured today. */
+function readLogFor({ experts, relations, shape }: SavedPolicy, request: VersionReportRequest): Promise<TrainingLog> {
+  const { store, config, now } = request;
+  const inputDim = shape.inputDim - (relations?.length ?? 0);
+  const gatingPolicy = { ...config.gatingPolicy, inputDim, experts: [...experts] };
+  const window = windowOf(config, now);
+  if (relations === undefined) return readTrainingLog(store, { ...config, gatingPolicy }, window);
+  const traversalPolicy = { ...config.traversalPolicy, relations, inputScale: shape.inputScale };
+  return readTraversalLog(store, { ...config, gatingPolicy, traversalPolicy }, window);
+}
+
+/**
+ * What the registry says of a version: itself, what it is compared with, and what training wrote down.
+ *
+ * @param choices what it chooses among
+ */
+export async function factsOf(
+  { store, policyType }: VersionReportRequest,
+  checkpoint: PolicyCheckpoint,
+  choices: readonly string[],
+): Promise<Pick<ReportData, "version" | "previous" | "recorded">> {
+  const recorded = recordedOf(checkpoint.trainingMetrics);
+  const activations = await store.listActivations(policyType, Infinity);
   const sessions = await store.listTrainingSessions(policyType, Infinity);
   const session = sessions.find(({ id }) => id === checkpoint.trainingSessionId);
-  const value = isEmpty ? null : valueToday(log, after, before, config.training.seed);
   return {
     version: {
       version: checkpoint.version,
@@ -80,21 +111,26 @@ export async function describeVersion(request: VersionReportRequest): Promise<Re
       parentVersion: checkpoint.parentVersion,
       trainingEpisodes: checkpoint.trainingEpisodes,
       sha256: checkpoint.manifestSha256,
-      experts,
+      experts: choices,
       session: session === undefined
         ? null
         : { id: session.id, episodes: session.numTraces, feedback: session.numFeedback },
     },
-    previous: previousVersion,
+    previous: previousOf(checkpoint, recorded, activations),
     recorded,
-    value: value?.facts ?? valueThen(recorded, checkpoint.version),
-    routing: isEmpty ? [] : sharesOf(episodes, after, before),
-    changes: isEmpty ? null : await routingChanges(store, episodes, after, before),
-    log: logFacts(log, value?.estimate ?? null),
-    notes,
-    writtenAt: now.toISOString(),
-    location: store.location,
   };
+}
+
+/** What a reader must know of the log that a version is judged by here. */
+export function notesOnLog(checkpoint: PolicyCheckpoint, config: Config, isEmpty: boolean): string[] {
+  if (isEmpty) {
+    return [
+      `The last ${config.database.lookbackDays} days of the log hold no feedback that this version can be judged by; ` +
+      "--lookback-days reaches further back.",
+    ];
+  }
+  const seenBefore = holdoutNote(checkpoint, config);
+  return seenBefore === null ? [] : [seenBefore];
 }
 
 /** The version it was judged against; else the one it was trained from; else the one active before it. */
@@ -120,7 +156,7 @@ function holdoutNote({ version, config }: PolicyCheckpoint, { evaluation }: Conf
 async function openable(
   { store, config, policyType }: VersionReportRequest,
   version: string,
-  { saved: { shape, experts } }: StoredPolicy,
+  { saved: { shape, experts, relations } }: StoredPolicy,
   notes: string[],
 ): Promise<StoredPolicy | null> {
   const checkpoint = await store.getPolicyCheckpoint(version, policyType);
@@ -130,9 +166,12 @@ async function openable(
   }
   try {
     const previous = await readStoredPolicy(checkpoint, config.checkpoint.directory);
-    if (previous.saved.shape.inputDim === shape.inputDim && String(previous.saved.experts) === String(experts)) {
-      return previous;
-    }
+    const reads = previous.saved;
+    const isSame = reads.shape.inputDim === shape.inputDim && String(reads.experts) === String(experts) &&
+      // The inputs of traversals hold the relation in the version's order and scale.
+      String(reads.relations) === String(relations) &&
+      (relations === undefined || reads.shape.inputScale === shape.inputScale);
+    if (isSame) return previous;
     notes.push(`The previous version ${version} knows other inputs or experts, so its routing cannot be compared.`);
   } catch (thrown) {
     if (!(thrown instanceof RlcfError) || thrown.code !== "checkpoint") throw thrown;
@@ -204,7 +243,7 @@ function valueToday(
 }
 
 /** Values as training wrote them down, where the log says nothing today. */
-function valueThen(recorded: Recorded, version: string): ValueFacts | null {
+export function valueThen(recorded: Recorded, version: string): ValueFacts | null {
   const { candidate, active, activeVersion, loggedValue, method, holdout, notIdentified } = recorded;
   if (candidate === null || method === null) return null;
   return {

@@ -6,10 +6,11 @@
 import { getLogger } from "@logtape/logtape";
 import type { JsonObject } from "../base/check.ts";
 import { messageOf, RlcfError } from "../base/errors.ts";
-import { directoryName } from "../checkpoint/checkpoint.ts";
+import { type CheckpointContent, directoryName } from "../checkpoint/checkpoint.ts";
 import { DISK, type Disk } from "../checkpoint/files.ts";
 import { publishedVersions } from "../checkpoint/list.ts";
 import { loadCheckpoint } from "../checkpoint/load.ts";
+import type { EngineUsed } from "../checkpoint/manifest.ts";
 import { publishCheckpoint } from "../checkpoint/publish.ts";
 import { chooseExpired, removeCheckpoint } from "../checkpoint/retention.ts";
 import { nextPatch } from "../checkpoint/version.ts";
@@ -17,6 +18,7 @@ import type { LeaseHolder, RLCFPersistence } from "../store/persistence.ts";
 import type { TrainingState } from "../engine/engine.ts";
 import type { SingleStepTrainer, TrainerState } from "../train/single_step_trainer.ts";
 import { networkToJson, packPolicy, type SavedNetwork } from "./saved_policy.ts";
+import { agentToJson, packReAct, type SavedAgent, type SavedReAct } from "./saved_react.ts";
 
 const log = getLogger(["rlcf", "session"]);
 
@@ -38,24 +40,58 @@ export interface SessionContext {
   readonly predecessors: ReadonlySet<string>;
 }
 
-/** All that a checkpoint keeps of a policy and its trainer, at one moment. */
-export interface Snapshot {
+/** All that a checkpoint keeps of a policy of one network and its trainer, at one moment. */
+export interface NetworkSnapshot {
+  /** What the network is. */
   readonly network: SavedNetwork;
-  readonly engine: { readonly backend: string; readonly device: string };
+  /** What it was computed on. */
+  readonly engine: EngineUsed;
+  /** Weights and moments. */
   readonly state: TrainingState;
+  /** Baseline and counters. */
   readonly trainer: TrainerState;
 }
 
-/** A copy of what the engine and the trainer hold now; training may go on while it is written. */
-export async function snapshotOf(trainer: SingleStepTrainer): Promise<Snapshot> {
+/** The same of a ReActPolicy. */
+export interface AgentSnapshot extends Pick<SavedReAct, "actor" | "critic" | "trainer"> {
+  /** What the networks are. */
+  readonly agent: SavedAgent;
+  /** What they were computed on. */
+  readonly engine: EngineUsed;
+}
+
+/** All that a checkpoint keeps of a policy and its trainer, at one moment. */
+export type Snapshot = NetworkSnapshot | AgentSnapshot;
+
+/**
+ * A copy of what the engine and the trainer hold now; training may go on while it is written.
+ *
+ * @param relations of a traversal policy
+ */
+export async function snapshotOf(
+  trainer: SingleStepTrainer,
+  relations?: readonly string[],
+): Promise<NetworkSnapshot> {
   const { engine, shape, experts } = trainer.policy;
   const { backend, device } = engine;
   return {
-    network: { shape, experts },
+    network: { shape, experts, relations },
     engine: { backend, device },
     state: await engine.read(),
     trainer: trainer.state,
   };
+}
+
+/** The engines' states in a snapshot. */
+export function statesOf(snapshot: Snapshot): readonly TrainingState[] {
+  return "agent" in snapshot ? [snapshot.actor, snapshot.critic] : [snapshot.state];
+}
+
+/** A snapshot as the parts of a checkpoint. */
+function packed(snapshot: Snapshot, run: JsonObject): Pick<CheckpointContent, "network" | "policy" | "trainer"> {
+  return "agent" in snapshot
+    ? { network: agentToJson(snapshot.agent), ...packReAct(snapshot, run) }
+    : { network: networkToJson(snapshot.network), ...packPolicy(snapshot.state, snapshot.trainer, run) };
 }
 
 /** A version of a session. */
@@ -103,10 +139,9 @@ export async function publishVersion(context: SessionContext, version: NewVersio
     createdAt: new Date().toISOString(),
     sessionId,
     engine: snapshot.engine,
-    network: networkToJson(snapshot.network),
     config,
     metrics: version.metrics,
-    ...packPolicy(snapshot.state, snapshot.trainer, version.run),
+    ...packed(snapshot, version.run),
   }, disk);
   try {
     await store.savePolicyCheckpoint({

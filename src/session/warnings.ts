@@ -55,16 +55,8 @@ export function warningsOf(parts: {
   const experts = episodes.experts;
   const rows = routingNE.length / experts.length;
   if (rows > 0) {
-    const entropy = -routingNE.reduce((sum, p) => p > 0 ? sum + p * Math.log(p) : sum, 0) / rows;
-    if (entropy < COLLAPSED_ENTROPY * Math.log(experts.length)) {
-      warnings.push({
-        name: "entropy_collapse",
-        message: `the mean entropy of the routing is ${entropy.toFixed(4)} of at most ` +
-          `${
-            Math.log(experts.length).toFixed(2)
-          } nats; draw with epsilon or temperature, or raise training.entropy_coef`,
-      });
-    }
+    const collapse = entropyWarning(routingNE, experts.length, "routing");
+    if (collapse !== null) warnings.push(collapse);
     const shares = experts.map((_, e) => {
       let share = 0;
       for (let i = 0; i < rows; i++) share += routingNE[i * experts.length + e]! / rows;
@@ -88,6 +80,24 @@ export function warningsOf(parts: {
   }
   if (contradictions.length > 0) warnings.push(contradictionWarning(contradictions));
   return warnings;
+}
+
+/**
+ * That a policy is all but certain of what it decides; null if it is not.
+ *
+ * @param probsNC [n, C] its probabilities; n at least 1
+ * @param what what it decides, in words
+ */
+export function entropyWarning(probsNC: Float32Array, choices: number, what: string): TrainingWarning | null {
+  const rows = probsNC.length / choices;
+  const entropy = -probsNC.reduce((sum, p) => p > 0 ? sum + p * Math.log(p) : sum, 0) / rows;
+  if (!(entropy < COLLAPSED_ENTROPY * Math.log(choices))) return null;
+  const most = Math.log(choices).toFixed(2);
+  return {
+    name: "entropy_collapse",
+    message: `the mean entropy of the ${what} is ${entropy.toFixed(4)} of at most ${most} nats; ` +
+      "draw with epsilon or temperature, or raise training.entropy_coef",
+  };
 }
 
 /** Names that are listed one by one. */

@@ -92,15 +92,21 @@ export async function greedyReturn(
   return mean(played.map(({ trace, score }) => score + stepPenalty * (trace.numActions - 1)));
 }
 
-/** Plays episodes side by side, so that each step is one forward pass; greedily without a generator. */
-async function play(
+/**
+ * Plays episodes side by side, so that each step is one forward pass.
+ *
+ * @param random draws the actions; without it the most probable ones are taken
+ * @param traceOf the empty trace of each episode; with the query id `q0`, `q1`, ... by default
+ */
+export async function play(
   world: ReActWorld,
   policy: ReActPolicy,
   episodes: number,
   random: Random | undefined,
+  traceOf: (i: number) => ExecutionTrace = (i) => new ExecutionTrace({ queryId: `q${i}` }),
 ): Promise<{ readonly trace: ExecutionTrace; readonly score: number }[]> {
   const all = Array.from({ length: episodes }, (_, i) => ({
-    trace: new ExecutionTrace({ queryId: `q${i}` }),
+    trace: traceOf(i),
     situation: world.begin() as ReActSituation,
     score: 0,
   }));

@@ -10,6 +10,7 @@ import type { MultilevelFeedback } from "../feedback/multilevel_feedback.ts";
 import type { ExecutionTrace } from "../trace/execution_trace.ts";
 import * as checkpoints from "./checkpoints.ts";
 import type { Database } from "./database.ts";
+import { saveEntries } from "./entries.ts";
 import { attempt, type Patience } from "./errors.ts";
 import * as feedbacks from "./feedback.ts";
 import * as imports from "./import_rows.ts";
@@ -17,6 +18,7 @@ import { ingest } from "./ingest.ts";
 import { acquireLease, getLeaseHolder, type HeldLease, LEASE_TIMING, type LeaseTiming } from "./leases.ts";
 import { getLogGroups } from "./log_groups.ts";
 import type {
+  EntryOutcome,
   FeedbackContext,
   FeedbackSpan,
   Fence,
@@ -33,6 +35,7 @@ import type {
   RLCFPersistence,
   SessionOutcome,
   StoredKind,
+  StoreEntry,
   TraceContext,
   TrainingDataFilter,
   TrainingPair,
@@ -112,6 +115,11 @@ export class DatabasePersistence implements RLCFPersistence {
   /** Stores traces with their feedback. */
   ingest(records: readonly IngestRecord[]): Promise<IngestCounts> {
     return this.#attempt("store records", (database) => ingest(database, records));
+  }
+
+  /** Stores traces and feedback, each with its own outcome. */
+  saveEntries(entries: readonly StoreEntry[]): Promise<EntryOutcome[]> {
+    return this.#attempt("store records", (database) => saveEntries(database, entries));
   }
 
   /** Stores records of another program. */
@@ -285,7 +293,7 @@ export class DatabasePersistence implements RLCFPersistence {
   /** Opens a session. */
   startTrainingSession(
     policyType: string,
-    options: { policyVersionFrom?: string | null; config?: JsonObject } = {},
+    options: { policyVersionFrom?: string | null; config?: JsonObject; jobId?: string | undefined } = {},
   ): Promise<string> {
     const [id, at] = [crypto.randomUUID(), this.#time()];
     return this.#attempt(
@@ -319,6 +327,11 @@ export class DatabasePersistence implements RLCFPersistence {
   /** Lists sessions. */
   listTrainingSessions(policyType?: string, limit?: number): Promise<TrainingSession[]> {
     return this.#attempt("list sessions", (database) => sessions.listTrainingSessions(database, policyType, limit));
+  }
+
+  /** Lists the sessions of a job. */
+  listJobSessions(jobId: string): Promise<TrainingSession[]> {
+    return this.#attempt("list sessions", (database) => sessions.listJobSessions(database, jobId));
   }
 
   /** Takes a lease. Not tried again: after a lost answer the lease might be ours without our knowing its token. */

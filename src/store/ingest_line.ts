@@ -75,8 +75,12 @@ export function ingestRecordFromJson(value: unknown): IngestRecord {
   return { ...record, feedback, feedbackContext };
 }
 
-/** A UUID that depends on the content alone (RFC 9562, version 8 over SHA-256). */
-function uuidOf(kind: string, content: unknown): string {
+/**
+ * A UUID that depends on the content alone, whatever the order of its fields (RFC 9562, version 8 over SHA-256).
+ *
+ * @param kind keeps things apart whose contents are alike, e.g. `trace`
+ */
+export function uuidOf(kind: string, content: unknown): string {
   const bytes = createHash("sha256").update(kind).update(canonicalJson(content)).digest().subarray(0, 16);
   bytes[6] = (bytes[6]! & 0x0f) | 0x80;
   bytes[8] = (bytes[8]! & 0x3f) | 0x80;

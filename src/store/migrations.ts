@@ -55,7 +55,7 @@ const TYPES: Readonly<Record<"sqlite" | "postgres", ColumnTypes>> = {
 };
 
 /** The names of the migrations in the order in which they run. */
-export const MIGRATION_NAMES = ["0001_initial", "0002_react_steps"] as const;
+export const MIGRATION_NAMES = ["0001_initial", "0002_react_steps", "0003_session_jobs"] as const;
 
 /** The migrations for a database. */
 export function migrationsFor(
@@ -65,6 +65,7 @@ export function migrationsFor(
   return {
     "0001_initial": { up: (db: Kysely<Tables>) => run(db, initialSchema(types)) },
     "0002_react_steps": { up: (db: Kysely<Tables>) => run(db, reactSteps(types)) },
+    "0003_session_jobs": { up: (db: Kysely<Tables>) => run(db, sessionJobs(types)) },
   };
 }
 
@@ -187,6 +188,15 @@ function reactSteps(t: ColumnTypes): string[] {
   return [
     `alter table rlcf_traces add column react_steps ${t.json}`,
     `alter table rlcf_traces add column react_states ${t.bytes}`,
+  ];
+}
+
+function sessionJobs(t: ColumnTypes): string[] {
+  return [
+    `alter table training_sessions add column job_id ${t.uuid}`,
+    `create index training_sessions_by_job on training_sessions (job_id)`,
+    // Whatever queues and workers do: a job has one result.
+    `create unique index training_sessions_one_result on training_sessions (job_id) where status = 'completed'`,
   ];
 }
 

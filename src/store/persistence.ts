@@ -7,6 +7,7 @@
 import type { JsonObject } from "../base/check.ts";
 import type { MultilevelFeedback } from "../feedback/multilevel_feedback.ts";
 import type { ExecutionTrace } from "../trace/execution_trace.ts";
+import type { EntryOutcome, StoreEntry } from "./entry_records.ts";
 import type { ImportBatch, ImportCounts, StoredKind } from "./import_records.ts";
 import type {
   FeedbackContext,
@@ -29,6 +30,7 @@ import type {
   TrajectoryRow,
 } from "./records.ts";
 
+export type * from "./entry_records.ts";
 export type * from "./import_records.ts";
 export type * from "./records.ts";
 
@@ -66,6 +68,11 @@ export interface RLCFPersistence extends AsyncDisposable {
   saveTraces(traces: readonly (readonly [ExecutionTrace, TraceContext?])[]): Promise<string[]>;
   /** Stores traces with their feedback in one transaction; rows whose id exists are left as they are. */
   ingest(records: readonly IngestRecord[]): Promise<IngestCounts>;
+  /**
+   * Stores traces and feedback in one transaction, traces first, and says of each what became of it, in order. Rows
+   * whose id exists are left as they are; feedback on an unknown trace, or on another query, is refused alone.
+   */
+  saveEntries(entries: readonly StoreEntry[]): Promise<EntryOutcome[]>;
   /**
    * Stores records of another program with their ids, dates and scores in one transaction; rows whose id (of a
    * checkpoint also: whose version) exists are left as they are.
@@ -139,7 +146,7 @@ export interface RLCFPersistence extends AsyncDisposable {
   /** Opens a session with status running and returns its id. */
   startTrainingSession(
     policyType: string,
-    options?: { policyVersionFrom?: string | null; config?: JsonObject },
+    options?: { policyVersionFrom?: string | null; config?: JsonObject; jobId?: string | undefined },
   ): Promise<string>;
   /** Closes a running session as completed. Throws if it does not exist or is not running. */
   completeTrainingSession(id: string, outcome: SessionOutcome): Promise<void>;
@@ -147,6 +154,8 @@ export interface RLCFPersistence extends AsyncDisposable {
   failTrainingSession(id: string, message: string, options?: { status?: "failed" | "interrupted" }): Promise<void>;
   /** Sessions, newest first; 20 by default. */
   listTrainingSessions(policyType?: string, limit?: number): Promise<TrainingSession[]>;
+  /** The sessions that a job of the queue has had, newest first; at most one of them is completed. */
+  listJobSessions(jobId: string): Promise<TrainingSession[]>;
 
   /** Takes the lease of a policy type and keeps it alive until disposed. Held by another: RlcfError("lease_held"). */
   acquireLease(policyType: string): Promise<Lease>;

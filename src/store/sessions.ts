@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Updateable } from "kysely";
+import type { Selectable, Updateable } from "kysely";
 import type { JsonObject } from "../base/check.ts";
 import { RlcfError } from "../base/errors.ts";
 import type { Database } from "./database.ts";
@@ -20,7 +20,7 @@ import { countOf, jsonText, limitOf, nameOf, optionalName, uuidOrUndefined } fro
 export async function startTrainingSession(
   { db }: Database,
   policyType: string,
-  options: { policyVersionFrom?: string | null; config?: JsonObject },
+  options: { policyVersionFrom?: string | null; config?: JsonObject; jobId?: string | undefined },
   id: string,
   startedAt: string,
 ): Promise<string> {
@@ -31,6 +31,7 @@ export async function startTrainingSession(
     status: "running",
     policy_version_from: optionalName(options.policyVersionFrom, "policy_version_from", 50),
     policy_version_to: null,
+    job_id: options.jobId ?? null,
     num_traces: 0,
     num_feedback: 0,
     metrics: "{}",
@@ -83,7 +84,20 @@ export async function listTrainingSessions(
   const rows = await db.selectFrom("training_sessions").selectAll()
     .$if(policyType !== undefined, (query) => query.where("policy_type", "=", policyType!))
     .orderBy("started_at", "desc").orderBy("id", "desc").limit(limitOf(limit, "limit")).execute();
-  return rows.map((row) => ({
+  return rows.map(sessionFrom);
+}
+
+/** The sessions of a job; see RLCFPersistence.listJobSessions. */
+export async function listJobSessions({ db }: Database, jobId: string): Promise<TrainingSession[]> {
+  const uuid = uuidOrUndefined(jobId);
+  if (uuid === undefined) return [];
+  const rows = await db.selectFrom("training_sessions").selectAll().where("job_id", "=", uuid)
+    .orderBy("started_at", "desc").orderBy("id", "desc").execute();
+  return rows.map(sessionFrom);
+}
+
+function sessionFrom(row: Selectable<SessionTable>): TrainingSession {
+  return {
     id: row.id,
     policyType: row.policy_type,
     status: row.status,
@@ -98,7 +112,7 @@ export async function listTrainingSessions(
     errorMessage: row.error_message,
     startedAt: row.started_at,
     endedAt: row.ended_at,
-  }));
+  };
 }
 
 async function closeSession({ db }: Database, id: string, change: Updateable<SessionTable>): Promise<void> {

@@ -106,6 +106,8 @@ export interface SessionTable {
   status: SessionStatus;
   policy_version_from: string | null;
   policy_version_to: string | null;
+  /** The job of the queue that asked for it; null where a person did. */
+  job_id: string | null;
   num_traces: number;
   num_feedback: number;
   metrics: string;

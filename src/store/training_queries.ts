@@ -125,6 +125,32 @@ export function pageQuery(db: Kysely<Tables>, window: TrainingWindow, page: Page
     .compile();
 }
 
+/** The queries of one reading. All but the first differ in their cursors only, and each is built once. */
+export class PageQueries {
+  readonly #db: Kysely<Tables>;
+  readonly #window: TrainingWindow;
+  readonly #columns: Pick<PageRequest, "withFeedback" | "log">;
+  /** The latest query that was built for a cursor. */
+  #built: { readonly limit: number; readonly query: CompiledQuery } | undefined;
+
+  /** @param columns what is read */
+  constructor(db: Kysely<Tables>, window: TrainingWindow, columns: Pick<PageRequest, "withFeedback" | "log">) {
+    this.#db = db;
+    this.#window = window;
+    this.#columns = columns;
+  }
+
+  /** The same as {@link pageQuery}, which takes as long as reading thirty rows, of a process's first pages eighty. */
+  page(cursor: Cursor | undefined, limit: number): CompiledQuery {
+    const build = (): CompiledQuery => pageQuery(this.#db, this.#window, { ...this.#columns, cursor, limit });
+    if (cursor === undefined) return build();
+    if (this.#built?.limit !== limit) this.#built = { limit, query: build() };
+    const { query } = this.#built;
+    // The cursor's condition is the query's first.
+    return { ...query, parameters: [cursor.createdAt, cursor.id, ...query.parameters.slice(2)] };
+  }
+}
+
 /** The number `n` of a window's rows. Only a policy version needs the traces: there is no feedback without one. */
 export function countQuery(db: Kysely<Tables>, window: TrainingWindow): CompiledQuery<{ n: number }> {
   const { policyVersion } = window;

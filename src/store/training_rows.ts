@@ -8,7 +8,7 @@ import type { Database } from "./database.ts";
 import { feedbackFromText } from "./feedback_rows.ts";
 import type { TrainingDataFilter, TrainingPair, TrainingRow, TrainingWindow } from "./records.ts";
 import { embeddingFromBytes, TRACE_COLUMNS, traceFromRow } from "./trace_rows.ts";
-import { countQuery, type Cursor, pageQuery, type PageRow, pageTypes } from "./training_queries.ts";
+import { countQuery, type Cursor, PageQueries, type PageRow, pageTypes } from "./training_queries.ts";
 import { limitOf, optionalTime } from "./values.ts";
 
 /** Pairs returned where the filter does not say. */
@@ -48,12 +48,15 @@ export async function* readTrainingRows(
   withFeedback: boolean,
 ): AsyncGenerator<readonly TrainingRow[], void> {
   const types = pageTypes(withFeedback);
+  const queries = new PageQueries(database.db, window, { withFeedback });
   const weights = new WeightTexts();
   let cursor: Cursor | undefined;
   for (let left = limitOf(window.maxFeedback, "maxFeedback"); left > 0;) {
     const limit = Math.min(left, database.rowsPerPage);
-    const query = pageQuery(database.db, window, { cursor, limit, withFeedback });
-    const rows = await database.readArrays(query, types) as readonly unknown[] as readonly PageRow[];
+    const rows = await database.readArrays(
+      queries.page(cursor, limit),
+      types,
+    ) as readonly unknown[] as readonly PageRow[];
     if (rows.length > 0) yield rows.map((row) => trainingRow(row, weights));
     if (rows.length < limit) return;
     left -= rows.length;

@@ -10,7 +10,7 @@ import manifest from "../../deno.json" with { type: "json" };
 import { postgresForTests } from "../support/postgres.ts";
 import { commandOf, embeddingOf, type Finished, logOf, rlcf, Workplace } from "./support.ts";
 
-const TASKS = ["rlcf", "train", "stats", "bench", "demo"] as const;
+const TASKS = ["rlcf", "train", "stats", "bench", "demo", "serve"] as const;
 
 /** What Deno says where it refuses. */
 const REFUSED = /NotCapable|[Rr]equires \w+ (?:access|permission)|--allow-|permission denied/;

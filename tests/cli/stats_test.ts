@@ -23,6 +23,7 @@ Deno.test("stats --json has the specification's fields and ours", async () => {
   assert.deepEqual(
     { ...training, since: typeof training.since },
     {
+      policy_type: "gating",
       since: "string",
       available: 12,
       usable: 12,
@@ -37,12 +38,14 @@ Deno.test("stats --json has the specification's fields and ours", async () => {
     ],
   );
   assert.deepEqual({ ...counts, avg_score: 0 }, {
+    jobs: null,
     total_traces: 12,
     traces_with_feedback: 12,
     total_feedback: 12,
     avg_score: 0,
     policy_version: null,
     log_kinds: { sampled: 12, soft: 0, none: 0 },
+    active_versions: { gating: "v1.0.0" },
   });
   assert.deepEqual([active.policy_type, active.version], ["gating", "v1.0.0"]);
   assert.deepEqual(Object.keys(sessions[0]!), [

@@ -25,7 +25,7 @@ export interface RunOptions {
   readonly stdin?: string;
   readonly cwd?: string;
   /** The task whose command is run; `rlcf` by default. */
-  readonly task?: "rlcf" | "train" | "stats" | "bench" | "demo";
+  readonly task?: "rlcf" | "train" | "stats" | "bench" | "demo" | "serve";
   /** Put in front of the command, e.g. `setpriv ...`. */
   readonly wrapper?: readonly string[];
 }

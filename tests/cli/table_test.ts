@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { decimals, signed } from "../../src/cli/table.ts";
+import { signed } from "../../src/base/signed.ts";
+import { decimals } from "../../src/cli/table.ts";
 import { visible, visibleLine, withoutPasswords } from "../../src/cli/terminal.ts";
 
 Deno.test("a difference has its sign and three decimals, a small one the two digits that count", () => {

@@ -9,7 +9,7 @@ type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ?
 Deno.test("the configuration's types follow from the declarations", () => {
   const checks: [
     Same<Config["training"]["learningRate"], number>,
-    Same<Config["training"]["policyType"], "gating" | "react">,
+    Same<Config["training"]["policyType"], "gating" | "react" | "traversal">,
     Same<Config["training"]["objective"], "auto" | "reinforce" | "direct" | "doubly_robust" | "soft">,
     Same<Config["training"]["normalizeAdvantage"], boolean>,
     Same<Config["gatingPolicy"]["hiddenDim"], number>,
@@ -77,6 +77,23 @@ Deno.test("the defaults are the specification's, and ours beneath", () => {
       valueCoef: 0.5,
       maxGradNorm: 0.5,
       targetKl: 0.01,
+    },
+    traversalPolicy: {
+      hiddenDim: 128,
+      relations: [
+        "RIFERIMENTO",
+        "CITATO_DA",
+        "MODIFICA",
+        "MODIFICATO_DA",
+        "DEROGA",
+        "DEROGATO_DA",
+        "ABROGATO_DA",
+        "ABROGA",
+        "INTERPRETED_BY",
+        "RELATED_TO",
+        "APPLIES_TO",
+      ],
+      inputScale: "auto",
     },
     checkpoint: { directory: "models/policies", saveFrequency: 100, keepLastN: 5, activate: "gated" },
     database: { url: null, lookbackDays: 30, poolSize: 4 },

@@ -168,11 +168,11 @@ Deno.test("a value of the wrong type or out of range is refused where it stands"
     ],
     [
       "training:\n  policy_type: Gating",
-      '2:16: training.policy_type: found the text "Gating", wanted one of gating, react',
+      '2:16: training.policy_type: found the text "Gating", wanted one of gating, react, traversal',
     ],
     [
       "training:\n  policy_type: __proto__",
-      '2:16: training.policy_type: found the text "__proto__", wanted one of gating, react',
+      '2:16: training.policy_type: found the text "__proto__", wanted one of gating, react, traversal',
     ],
     [
       "gating_policy:\n  hidden_dim: 1",

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import { loadEpisodes } from "../../src/episodes/load_episodes.ts";
 import { MultilevelFeedback } from "../../src/feedback/multilevel_feedback.ts";
 import type { RLCFPersistence, TrainingRow, TrainingWindow } from "../../src/store/persistence.ts";
@@ -62,4 +63,61 @@ Deno.test("a page's embeddings are let go of once they lie in the set", async ()
 Deno.test("an empty window gives an empty set", async () => {
   const found = await loadEpisodes(storeOf([]), WINDOW, { ...OPTIONS, scoring: "given" });
   assert.deepEqual([found.size, found.embeddings.length, found.skipped], [0, 0, {}]);
+});
+
+/** Embeddings of many megabytes: some rows on one trace, some that cannot be used. */
+const wide = { ...OPTIONS, inputDim: 5000 };
+const wideRows = Array.from({ length: 900 }, (_, i) =>
+  drawnRow({
+    traceId: `t${i % 11 === 0 ? 0 : i}`,
+    queryId: `q${i}`,
+    score: i / 900,
+    userAuthority: i % 7 === 0 ? 0 : 1,
+    embedding: new Float32Array(i % 13 === 0 ? 4999 : 5000).fill(i + 1),
+  }));
+
+Deno.test("a set of many megabytes holds every embedding that was read", async () => {
+  const found = await loadEpisodes(storeOf(wideRows), { ...WINDOW, maxFeedback: 1000 }, { ...wide, scoring: "given" });
+  const wanted = episodesOf(wideRows, wide);
+  assert.deepEqual({ ...found, embeddings: null }, { ...wanted, embeddings: null });
+  assert.ok(Buffer.from(found.embeddings.buffer).equals(Buffer.from(wanted.embeddings.buffer)));
+});
+
+Deno.test("no embedding is lost to memory that is prepared late", async () => {
+  const openSync = Deno.openSync;
+  let reads = 0;
+  // In place of /dev/zero: zeros that are written some turns of the event loop after they were asked for.
+  const late: Pick<Deno.FsFile, "read" | "close"> = {
+    async read(bytes): Promise<number> {
+      reads++;
+      for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setTimeout(resolve));
+      bytes.fill(0);
+      return bytes.length;
+    },
+    close: () => {},
+  };
+  Deno.openSync = () => late as Deno.FsFile;
+  try {
+    const few = wideRows.slice(0, 700);
+    const found = await loadEpisodes(storeOf(few), { ...WINDOW, maxFeedback: 1000 }, { ...wide, scoring: "given" });
+    const wanted = episodesOf(few, wide);
+    assert.ok(Buffer.from(found.embeddings.buffer).equals(Buffer.from(wanted.embeddings.buffer)));
+    if (navigator.hardwareConcurrency > 1 && Deno.build.os !== "windows") assert.ok(reads > 0);
+  } finally {
+    Deno.openSync = openSync;
+  }
+});
+
+Deno.test("a store that fails in the middle of many megabytes leaves nothing open", async () => {
+  const store = storeOf(wideRows);
+  const read = store.readTrainingRows.bind(store);
+  store.readTrainingRows = async function* (...args): AsyncGenerator<readonly TrainingRow[], void> {
+    let rows = 0;
+    for await (const page of read(...args)) {
+      if ((rows += page.length) > 600) throw new Error("the disk is gone");
+      yield page;
+    }
+  };
+  const window = { ...WINDOW, maxFeedback: 1000 };
+  await assert.rejects(loadEpisodes(store, window, { ...wide, scoring: "given" }), /the disk is gone/);
 });

@@ -143,6 +143,30 @@ const table: [string, Partial<GateEvidence>, GateVerdict, RegExp][] = [
     "promote",
     /^activated: it is the first version, although the holdout says nothing about it \(systemic was never used\)$/,
   ],
+  [
+    "a first version that a few episodes speak for, where these can carry all the weight",
+    { ...FIRST, plainNeedsRows: true, effectiveRows: 29, logName: "what was logged" },
+    "hold",
+    /^not activated: estimated value 0\.800 against 0\.700 of what was logged on 100 held-out episodes, but they weigh as much as 29, and 30 are wanted$/,
+  ],
+  [
+    "a first version that enough episodes speak for",
+    { ...FIRST, plainNeedsRows: true, effectiveRows: 30 },
+    "promote",
+    /^activated: estimated value 0\.800 against 0\.700 of the logged routing on 100 held-out episodes$/,
+  ],
+  [
+    "a first version of which the log says nothing, where that matters",
+    { ...FIRST, plainNeedsRows: true, total: null, candidate: null, notIdentified: ["stop was never taken"] },
+    "hold",
+    /^not activated: the holdout says nothing about it \(stop was never taken\)$/,
+  ],
+  [
+    "a first version with nothing held out, where rows matter",
+    { ...FIRST, plainNeedsRows: true, total: null, candidate: null, rival: null },
+    "promote",
+    /^activated: it is the first version, although nothing was held out to judge it by$/,
+  ],
 ];
 
 for (const [name, change, verdict, reason] of table) {

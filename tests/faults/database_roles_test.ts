@@ -132,6 +132,11 @@ async function undoLast(query: (text: string) => Promise<unknown>, url: string):
       "alter table rlcf_traces drop column react_steps",
       "alter table rlcf_traces drop column react_states",
     ],
+    "0003_session_jobs": [
+      "drop index training_sessions_one_result",
+      "drop index training_sessions_by_job",
+      "alter table training_sessions drop column job_id",
+    ],
   };
   const statements = undo[last] ?? [];
   if (last !== "0001_initial" && statements.length === 0) throw new Error(`${url}: say here how ${last} is undone`);

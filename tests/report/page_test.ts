@@ -22,6 +22,7 @@ Deno.test("a page is well formed, tells what it should, and is marked as a repor
       "the query was stored without an embedding",
       "Nobody judged synthesis separately",
       "One person speaks for 50% of the answers",
+      "12 answers were judged by several people, who differ by 0.080 about one answer",
     ]
   ) assert.ok(text.includes(part), part);
 });
@@ -71,6 +72,7 @@ Deno.test("a version without metrics, previous version or log still has a page",
     log: {
       ...{ ...sample.log, since: null, available: 0, used: 0, skipped: {}, episodes: 0, queries: 0, holdout: 0 },
       ...{ mix: "empty", minPropensity: null, extremeShare: null, users: 0, anonymous: 0, busiestShare: null },
+      disagreement: null,
     },
     notes: ["The previous version is gone."],
   }));

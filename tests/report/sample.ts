@@ -106,6 +106,7 @@ export function sampleReport(change: Partial<ReportData> = {}): ReportData {
       users: 4,
       anonymous: 2,
       busiestShare: 0.5,
+      disagreement: { answers: 12, spread: 0.08, reward_spread: 0.21 },
       judged: { retrieval: 1, reasoning: 0.4, synthesis: 0 },
     },
     notes: [],

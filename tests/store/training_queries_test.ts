@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { CompiledQuery } from "kysely";
 import { openPostgres } from "../../src/store/postgres/open.ts";
 import { openSqlite } from "../../src/store/sqlite/open.ts";
-import { countQuery, pageQuery } from "../../src/store/training_queries.ts";
+import { countQuery, type Cursor, PageQueries, pageQuery } from "../../src/store/training_queries.ts";
 import { parseDatabaseUrl } from "../../src/store/url.ts";
 import { testOnEach, type TestStore } from "./databases.ts";
 
@@ -103,4 +103,29 @@ testOnEach("the number counted is the number that the pages hold, with and witho
   let rows = 0;
   for await (const page of on.store.readTrainingRows({ ...WINDOW, policyVersion: "v1" })) rows += page.length;
   assert.equal(rows, 288);
+});
+
+Deno.test("the queries of a reading are those that are built page by page", async () => {
+  const cursors: (Cursor | undefined)[] = [
+    undefined,
+    ...[1, 2, 3].map((day) => ({ createdAt: `2025-01-0${day}T00:00:00.000Z`, id: crypto.randomUUID() })),
+  ];
+  for (const url of ["sqlite:///:memory:", "postgresql://nobody@localhost/none"]) {
+    const target = parseDatabaseUrl(url);
+    const { db } = target.dialect === "sqlite" ? openSqlite(target) : openPostgres(target, 1);
+    for (const window of [WINDOW, { ...WINDOW, since: null }, { ...WINDOW, policyVersion: "v1" }]) {
+      for (const columns of [{ withFeedback: true }, { withFeedback: false, log: "react" as const }]) {
+        const queries = new PageQueries(db, window, columns);
+        // The last page of a window may be a smaller one.
+        for (const [limit, of] of [[250, cursors], [7, cursors.slice(2)]] as const) {
+          for (const cursor of of) {
+            const { sql, parameters } = pageQuery(db, window, { ...columns, cursor, limit });
+            const found = queries.page(cursor, limit);
+            assert.deepEqual({ sql: found.sql, parameters: found.parameters }, { sql, parameters });
+          }
+        }
+      }
+    }
+    await db.destroy();
+  }
 });

@@ -7,14 +7,18 @@ import { changeChart } from "../charts/change_chart.ts";
 import { mark } from "../charts/marks.ts";
 import { type Markup, markup, quoted } from "../markup.ts";
 import { counted, percent, score, whole } from "../numbers.ts";
+import { vocabularyOf } from "../vocabulary.ts";
 import type { ChangeFacts, LoggedAnswer, QueryChange, ReportData, Role } from "../report_data.ts";
 
 /** The section. */
 export function changesSection({ changes, version, previous }: ReportData): Markup {
+  const { noChanges } = vocabularyOf(version.policyType);
   return markup`<section aria-labelledby="changes">
 <h2 id="changes">Where the routing changes most</h2>
 ${
-    changes === null
+    changes === null && noChanges !== null
+      ? markup`<p>${noChanges}</p>`
+      : changes === null
       ? markup`<p>The log of this window has no queries to compare the routings on.</p>`
       : markup`<p>${introduction(changes, previous)}</p>
 <ul class="legend"><li>${sample("logged")} before</li><li>${sample("version")} ${version.version}</li></ul>

@@ -3,14 +3,17 @@
  *
  * @module
  */
+import type { Disagreement } from "../../episodes/disagreement.ts";
 import { type Markup, markup } from "../markup.ts";
 import { counted, percent, whole } from "../numbers.ts";
 import type { ReportData } from "../report_data.ts";
+import { vocabularyOf } from "../vocabulary.ts";
 import { limitsOf, logKindOf, skipReason } from "../words.ts";
 
 /** The section. */
 export function dataSection(data: ReportData): Markup {
   const { log } = data;
+  const words = vocabularyOf(data.version.policyType);
   const facts: [string, string][] = [
     [
       "Feedback found",
@@ -23,10 +26,10 @@ export function dataSection(data: ReportData): Markup {
       `${whole(log.used)} on ${counted(log.episodes, "answer")} to ${counted(log.queries, "query", "queries")}`,
     ],
     ["Held out", `${counted(log.holdout, "answer")}, chosen by the query alone, as in training`],
-    ["Kind of log", logKindOf(log)],
+    ["Kind of log", logKindOf(log, words)],
     ...log.minPropensity === null ? [] : [[
       "Rarest draw",
-      `${percent(log.minPropensity)}: the smallest probability with which an expert was drawn`,
+      `${percent(log.minPropensity)}: the smallest probability with which ${words.oneChoice} was drawn`,
     ] as [string, string]],
     ...log.extremeShare === null ? [] : [[
       "Extreme weights",
@@ -35,7 +38,14 @@ export function dataSection(data: ReportData): Markup {
         : `${percent(log.extremeShare)} of the held-out answers stand for more than ten each`,
     ] as [string, string]],
     ["People", peopleOf(log)],
-    ["Levels judged", Object.entries(log.judged).map(([level, share]) => `${level} ${percent(share)}`).join(", ")],
+    ...log.disagreement === null ? [] : [["Agreement", agreementOf(log.disagreement)] as [string, string]],
+    ...log.judged === null ? [] : [[
+      "Levels judged",
+      Object.entries(log.judged).map(([level, share]) => `${level} ${percent(share)}`).join(", "),
+    ] as [
+      string,
+      string,
+    ]],
   ];
   const skipped = Object.entries(log.skipped);
   return markup`<section aria-labelledby="data">
@@ -63,7 +73,9 @@ ${log.episodes > 0 && overlapTable(data)}
 function overlapTable({ version, log, routing }: ReportData): Markup {
   const mine = routing.find(({ role }) => role === "version")?.shares;
   return markup`<div class="scroll"><table><caption>Overlap: does the log have what the routing wants?</caption>
-<thead><tr><th scope="col">Expert</th><th scope="col" class="right">In the log</th><th scope="col" class="right">Wanted by ${version.version}</th></tr></thead>
+<thead><tr><th scope="col">${
+    capitalised(vocabularyOf(version.policyType).choice)
+  }</th><th scope="col" class="right">In the log</th><th scope="col" class="right">Wanted by ${version.version}</th></tr></thead>
 <tbody>${
     version.experts.map((expert, e) =>
       markup`<tr><th scope="row">${expert}</th><td class="right">${percent(log.loggedShares[e]!)}${
@@ -73,8 +85,17 @@ function overlapTable({ version, log, routing }: ReportData): Markup {
   }</tbody></table></div>`;
 }
 
+function agreementOf({ answers, spread, reward_spread }: Disagreement): string {
+  return `${counted(answers, "answer was", "answers were")} judged by several people, who differ by ` +
+    `${spread.toFixed(3)} about one answer (standard deviation); all answers differ by ${reward_spread.toFixed(3)}`;
+}
+
 function peopleOf({ users, anonymous, busiestShare }: ReportData["log"]): string {
   const named = counted(users, "person", "people");
   const busiest = busiestShare === null ? "" : `; the busiest speaks for ${percent(busiestShare)} of the answers`;
   return `${named}${busiest}${anonymous > 0 ? `; ${counted(anonymous, "answer")} judged by nobody named` : ""}`;
+}
+
+function capitalised(word: string): string {
+  return word[0]!.toUpperCase() + word.slice(1);
 }

@@ -6,6 +6,7 @@
 import { type Markup, markup } from "../markup.ts";
 import { counted, day, listed, moment, score, signed, whole } from "../numbers.ts";
 import type { ReportData } from "../report_data.ts";
+import { vocabularyOf } from "../vocabulary.ts";
 import { headlineOf, statusOf } from "../words.ts";
 
 /** What stands in front of a verdict, so that its colour is not needed. */
@@ -32,7 +33,7 @@ ${verdictDetails(data)}
 function factsOf({ version, recorded, log }: ReportData): Markup {
   const { session } = version;
   const trained = [
-    session !== null && session.episodes > 0 && counted(session.episodes, "answered query", "answered queries") +
+    session !== null && session.episodes > 0 && counted(session.episodes, ...vocabularyOf(version.policyType).entry) +
       " with feedback",
     recorded.epochs !== null && `${counted(recorded.epochs, "pass", "passes")} over them`,
     recorded.holdout !== null && `${whole(recorded.holdout)} more held out to judge by`,
@@ -49,7 +50,7 @@ function factsOf({ version, recorded, log }: ReportData): Markup {
         : "not on record",
     ],
     ["Objective", recorded.objective?.replaceAll("_", " ") ?? "not on record"],
-    ["Routes to", listed(version.experts)],
+    [vocabularyOf(version.policyType).decides, listed(version.experts)],
     ["Last activated", version.activatedAt === null ? "never" : moment(version.activatedAt)],
     ["Compared here on", `feedback ${log.since === null ? "" : `from ${day(log.since)} `}to ${day(log.until)}`],
     ["Fingerprint", version.sha256 === null ? "not on record" : `${version.sha256.slice(0, 16)}…`],

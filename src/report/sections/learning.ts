@@ -18,12 +18,23 @@ const CURVES = [
   {
     name: "entropy",
     title: "Entropy (nats)",
-    meaning: "How undecided the routing is: 0 means one expert for each query, always.",
+    meaning: "How undecided the policy is: 0 means that it always chooses the same in the same place.",
   },
   {
     name: "grad_norm",
     title: "Gradient norm",
     meaning: "How strongly the feedback still pulls. A lasting rise means trouble.",
+  },
+  {
+    name: "value_loss",
+    title: "Critic's squared error",
+    meaning: "How far the critic's values are from what the steps then earned.",
+  },
+  {
+    name: "kl",
+    title: "Distance from the log (nats)",
+    meaning:
+      "How far the policy has moved from the one that logged; react_policy.target_kl ends an update that goes further.",
   },
   {
     name: "baseline",
@@ -43,7 +54,10 @@ ${
       : markup`<p>Each point is the mean over an equal number of steps; ${
         whole(curve.episodes.at(-1)!)
       } episodes were visited in all passes${
-        updates !== null && `, ${whole(updates)} optimizer steps since the first version of this line`
+        updates !== null &&
+        `, ${whole(updates)} ${
+          version.policyType === "react" ? "updates" : "optimizer steps"
+        } since the first version of this line`
       }.</p>
 <div class="charts">${
         shown.map(({ name, title, meaning }) => {

@@ -7,26 +7,26 @@ import { barChart } from "../charts/bar_chart.ts";
 import { type Markup, markup } from "../markup.ts";
 import { counted, percent } from "../numbers.ts";
 import type { ReportData, Role } from "../report_data.ts";
+import { vocabularyOf } from "../vocabulary.ts";
 import { nameOf } from "../words.ts";
 
 /** The section. */
 export function routingSection({ routing, version, log }: ReportData): Markup {
+  const words = vocabularyOf(version.policyType);
   if (routing.length === 0) {
-    return markup`<section aria-labelledby="routing"><h2 id="routing">Who gets the queries</h2>
+    return markup`<section aria-labelledby="routing"><h2 id="routing">${words.sharesTitle}</h2>
 <p>The log of this window has no queries to route.</p></section>`;
   }
   const texts = routing.map(({ shares }) => shares.map(percent));
   return markup`<section aria-labelledby="routing">
-<h2 id="routing">Who gets the queries</h2>
-<p>The share of the routing that each expert gets, on the ${
-    counted(log.episodes, "answered query", "answered queries")
-  } of the log.</p>
+<h2 id="routing">${words.sharesTitle}</h2>
+<p>${words.sharesOf}, on the ${counted(log.episodes, ...words.entry)} of the log.</p>
 <ul class="legend">${routing.map((series) => markup`<li>${swatch(series.role)} ${nameOf(series)}</li>`)}</ul>
 <figure>${
     barChart(
       {
         id: "routing-chart",
-        title: "Share of each expert under each routing",
+        title: `Share of each ${words.choice} under each routing`,
         description: version.experts.map((expert, e) =>
           `${expert}: ${routing.map((series, s) => `${texts[s]![e]} (${nameOf(series)})`).join(", ")}`
         ).join(". "),

@@ -7,6 +7,7 @@ import { intervalChart } from "../charts/interval_chart.ts";
 import { type Markup, markup } from "../markup.ts";
 import { counted, score, whole } from "../numbers.ts";
 import type { ReportData, ValueFacts, ValueRow } from "../report_data.ts";
+import { type Vocabulary, vocabularyOf } from "../vocabulary.ts";
 import { methodOf, nameOf } from "../words.ts";
 
 /** The section. */
@@ -16,16 +17,14 @@ export function valueSection({ value, version, recorded: { gate } }: ReportData)
 ${
     value === null
       ? markup`<p>No value is given: no feedback was held out that could judge this version.</p>`
-      : valueBody(value, version.version, gate !== null)
+      : valueBody(value, version.version, gate !== null, vocabularyOf(version.policyType))
   }
 </section>`;
 }
 
-function valueBody(value: ValueFacts, version: string, isJudged: boolean): Markup {
+function valueBody(value: ValueFacts, version: string, isJudged: boolean, words: Vocabulary): Markup {
   const known = value.rows.filter((row) => row.value !== null);
-  return markup`<p>The mean score, from 0 (useless) to 1 (perfect), that users would give if all queries were routed this way; estimated on ${
-    counted(value.episodes, "answered query", "answered queries")
-  } held out from training. ${
+  return markup`<p>${words.value}; estimated on ${counted(value.episodes, ...words.entry)} held out from training. ${
     value.source === "recorded"
       ? "As it was estimated when the version was trained; today's log has nothing to judge it by."
       : isJudged &&
@@ -59,7 +58,7 @@ function valueBody(value: ValueFacts, version: string, isJudged: boolean): Marku
       }</td></tr>`
     )
   }</tbody></table></div>
-<p class="small">${methodOf(value.method)}</p>`;
+<p class="small">${methodOf(value.method, words)}</p>`;
 }
 
 function textOf(row: ValueRow): string {
