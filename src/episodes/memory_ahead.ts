@@ -15,8 +15,11 @@ const ZEROS = "/dev/zero";
 /** Bytes touched at a time: pages enough that the event loop seldom has to turn, and few enough to stay near the writer. */
 const STEP = 4 * 2 ** 20;
 
-/** A wait this long, in milliseconds, says that no core is free for the other thread: the writer goes on alone. */
-const PATIENCE_MS = 3;
+/**
+ * A wait this long, in milliseconds, says that no core is free for the other thread: the writer goes on alone. A step
+ * takes 3 ms, and the collector, which likes to work while others wait, as much.
+ */
+const PATIENCE_MS = 10;
 
 /** What {@link MemoryAhead} uses of an open file. */
 export type Zeros = Pick<Deno.FsFile, "read" | "close">;

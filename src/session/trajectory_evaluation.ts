@@ -18,8 +18,8 @@ import type { EvaluationReport } from "./report.ts";
 
 /** What judging by logged episodes cannot do. */
 export const TRAJECTORY_LIMITS: readonly string[] = [
-  "an episode's weight is the product of its steps' ratios, so the variance grows exponentially with its length: below " +
-  "30 effective episodes nothing is promoted",
+  "an episode's weight is the product of its steps' ratios, so the variance grows exponentially with its length, and " +
+  "intervals are too narrow where few episodes carry the weight: below 30 effective episodes nothing is promoted",
   "values are undiscounted returns, step penalties included: the score of the answer less what its steps cost",
   "feedback is compared in total; retrieval, reasoning and synthesis are not compared by level",
 ];

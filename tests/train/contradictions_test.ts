@@ -122,3 +122,13 @@ Deno.test("a run discounts by default, only if somebody contradicts, and not whe
   const honest = judged(400, []);
   assert.deepEqual(await trained(honest), await trained(honest, false));
 });
+
+Deno.test("somebody who uses the whole scale among people who always give the same contradicts nobody", () => {
+  const honest = judged(700, []);
+  const userIds = honest.userIds.map((user) => user === "u0" ? "careful" : user);
+  // The careful one tells good from bad, strongly; the others are as good as silent.
+  const rewards = honest.rewards.map((reward, i) => userIds[i] === "careful" ? 0.5 + 3 * (reward - 0.5) : 0.8);
+  const set = { ...honest, rewards, userIds };
+  const values = crossFitValues(set, allRows(700)).valuesNE;
+  assert.deepEqual(discountContradictions(set, allRows(700), values).contradictions, []);
+});
