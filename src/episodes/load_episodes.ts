@@ -23,7 +23,8 @@ export async function loadEpisodes(
 ): Promise<EpisodeSet> {
   const count = await store.countTrainingRows(window);
   const builder = new EpisodeSetBuilder(count, options);
-  await using memory = MemoryAhead.of(builder.memory);
+  // PostgreSQL's own process keeps a second core busy meanwhile.
+  await using memory = store.dialect === "sqlite" ? MemoryAhead.of(builder.memory) : undefined;
   // The stored score is the `given` one; MERL-T's rule needs the numbers themselves.
   const withFeedback = options.scoring === "merlt";
   // Feedback of the past may arrive between counting and reading; there is no room for it, and it can wait.

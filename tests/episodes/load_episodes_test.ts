@@ -11,6 +11,7 @@ const WINDOW: TrainingWindow = { since: null, until: "2026-01-01T00:00:00.000Z",
 function storeOf(rows: readonly TrainingRow[], late: readonly TrainingRow[] = []): RLCFPersistence {
   const counted = rows.length;
   const store: Partial<RLCFPersistence> = {
+    dialect: "sqlite",
     countTrainingRows: ({ maxFeedback }) => Promise.resolve(Math.min(counted, maxFeedback)),
     async *readTrainingRows({ maxFeedback }, options): AsyncGenerator<readonly TrainingRow[]> {
       const all = [...late, ...rows].slice(0, maxFeedback);
