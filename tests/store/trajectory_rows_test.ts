@@ -124,7 +124,11 @@ testOnEach("a database from before the ReAct steps gets their columns when it is
   for (const column of ["react_steps", "react_states"]) {
     await on.query(`alter table rlcf_traces drop column ${column}`);
   }
-  await on.query("delete from rlcf_migration where name = '0002_react_steps'");
+  for (const index of ["training_sessions_one_result", "training_sessions_by_job"]) {
+    await on.query(`drop index ${index}`);
+  }
+  await on.query("alter table training_sessions drop column job_id");
+  await on.query("delete from rlcf_migration where name > '0001_initial'");
   await using store = await on.reopen();
   assert.deepEqual((await store.getTrace(old))?.toJSON().actions.length, 1);
   const id = await store.saveTrace(agentTrace("q2"));
