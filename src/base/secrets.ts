@@ -14,7 +14,8 @@ const MASK = "***";
  *
  * No URL parser is used, because the URLs that reach an error message are the ones no parser accepts. Where a text
  * can be read in two ways, the reading that hides more wins: a password holding `@`, `/` or `?` that nobody escaped is
- * hidden whole, at the price of a host that is hidden too when a parameter holds an `@`.
+ * hidden whole, at the price of a host that is hidden too when a parameter holds an `@`. Only the address of a web page
+ * with a port is read as what it is: `https://host:8443/people/name@example.org` names no password.
  */
 export function maskedUrl(url: string): string {
   // A bare `user:password@host` looks like a scheme too, so without the slashes only our own schemes count as one.
@@ -22,13 +23,18 @@ export function maskedUrl(url: string): string {
   const rest = url.slice(scheme.length);
   const colon = /:|%3a/i.exec(rest);
   const at = rest.lastIndexOf("@");
-  if (colon !== null && colon.index < at) {
+  if (colon !== null && colon.index < at && !isPageWithPort(url)) {
     const user = withoutParameters(rest.slice(0, colon.index)) + colon[0];
     const isInParameter = withoutParameters(rest.slice(0, at)).endsWith(`=${MASK}`);
     return scheme + user + MASK + (isInParameter ? "" : withoutParameters(rest.slice(at)));
   }
   const plain = withoutParameters(rest);
   return at === -1 && scheme !== "" ? scheme + withoutLostPassword(plain) : scheme + plain;
+}
+
+/** A host, a port and a path: digits in front of a `/` are no password, which would hold the `/` as `%2F`. */
+function isPageWithPort(url: string): boolean {
+  return /^https?:\/\/(?:\[[0-9a-f:.]*\]|[^\s/?#:@]+):\d{1,5}[/?#]/i.test(url);
 }
 
 /** The text with the values of parameters such as `password=...` masked; a value ends at `&`, not at a space or `#`. */

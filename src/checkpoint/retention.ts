@@ -7,8 +7,9 @@
 import { getLogger } from "@logtape/logtape";
 import { join } from "node:path";
 import { RlcfError } from "../base/errors.ts";
-import { directoryOf, TEMPORARY_PREFIX } from "./checkpoint.ts";
-import { DISK, type Disk, syncDirectory, unlessMissing } from "./files.ts";
+import { directoryOf, MANIFEST_FILE, TEMPORARY_PREFIX } from "./checkpoint.ts";
+import { DISK, type Disk, onDisk, syncDirectory, unlessMissing } from "./files.ts";
+import { sha256Hex } from "./manifest.ts";
 import { compareVersions, isPeriodic } from "./version.ts";
 
 /** A checkpoint as the choice sees it. */
@@ -57,16 +58,66 @@ export function chooseExpired(checkpoints: readonly DatedVersion[], rule: Retent
  * @throws RlcfError `checkpoint` for a path outside `root` or a failure of the disk
  */
 export async function removeCheckpoint(root: string, path: string, disk: Disk = DISK): Promise<boolean> {
-  const directory = directoryOf(root, path);
-  const trash = join(root, `${TEMPORARY_PREFIX}trash-${path}-${crypto.randomUUID().slice(0, 8)}`);
-  const renamed = await unlessMissing("remove checkpoint", directory, async () => {
-    await disk.rename(directory, trash);
-    return true;
-  });
-  if (renamed === undefined) return false;
+  const trash = await setAside(root, path, disk);
+  if (trash === undefined) return false;
   await syncDirectory(root, disk);
   await removeTree(trash, disk);
   return true;
+}
+
+/**
+ * Removes a checkpoint, but only the one that is meant: another process may have put its own in this place by now, and
+ * then nothing is removed. It is looked at under a name that nobody else uses, and gets its own back if it has to stay.
+ *
+ * @param sha256 hash of its manifest, as {@link manifestHash} gives it; undefined for one without a manifest
+ * @param isUnwanted asked once more, when nobody can see the checkpoint any longer
+ * @returns whether it was removed
+ * @throws RlcfError as {@link removeCheckpoint}
+ */
+export async function removeThisCheckpoint(
+  root: string,
+  path: string,
+  sha256: string | undefined,
+  isUnwanted: () => Promise<boolean>,
+  disk: Disk = DISK,
+): Promise<boolean> {
+  if (await manifestHash(root, path, disk) !== sha256) return false;
+  const trash = await setAside(root, path, disk);
+  if (trash === undefined) return false;
+  let isMeant = false;
+  try {
+    isMeant = await hashIn(trash, disk) === sha256 && await isUnwanted();
+  } finally {
+    if (!isMeant) {
+      const directory = directoryOf(root, path);
+      await onDisk("put back checkpoint", directory, () => disk.rename(trash, directory));
+    }
+  }
+  if (!isMeant) return false;
+  await syncDirectory(root, disk);
+  await removeTree(trash, disk);
+  return true;
+}
+
+/** SHA-256 of a checkpoint's manifest as it is now, whatever state its other files are in; undefined without one. */
+export function manifestHash(root: string, path: string, disk: Disk = DISK): Promise<string | undefined> {
+  return hashIn(directoryOf(root, path), disk);
+}
+
+async function hashIn(directory: string, disk: Disk): Promise<string | undefined> {
+  const manifest = join(directory, MANIFEST_FILE);
+  const bytes = await unlessMissing("read", manifest, () => disk.readFile(manifest));
+  return bytes === undefined ? undefined : sha256Hex(bytes);
+}
+
+/** Gives a checkpoint a temporary name, which is returned; undefined if there is none. */
+async function setAside(root: string, path: string, disk: Disk): Promise<string | undefined> {
+  const directory = directoryOf(root, path);
+  const trash = join(root, `${TEMPORARY_PREFIX}trash-${path}-${crypto.randomUUID().slice(0, 8)}`);
+  return await unlessMissing("remove checkpoint", directory, async () => {
+    await disk.rename(directory, trash);
+    return trash;
+  });
 }
 
 /**

@@ -35,13 +35,25 @@ export interface DoctorReport {
   readonly exit_code: number;
 }
 
+/** A database that is not there is a finding: whoever looks after an installation must hear of a name that is wrong. */
+const EXIT_HELP = `
+Exit codes, after --fix of what is left:
+  0  clean: nothing but notes
+  1  findings, of which none is one of those below; a database that is named and
+     does not exist is one; also a defect of rlcf, which then says so
+  2  the command line or the configuration cannot be used
+  4  the database cannot be reached, read or used
+  6  files of the active version are broken, or their directory cannot be used
+  7  a backend does not work`;
+
 /** The command. */
 export function doctorCommand(): Command {
   const doctor = command(
     "doctor",
     "examine database, checkpoints, leases and backends; say what is wrong and how to mend it",
   )
-    .option("--fix", "mend what can be mended without losing anything, and say what was done");
+    .option("--fix", "mend what can be mended without losing anything, and say what was done")
+    .addHelpText("after", EXIT_HELP);
   doctor.action(async (options) => {
     const resolved = await configured(options);
     const report = await withPatient(resolved, async (patient) => {

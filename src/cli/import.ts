@@ -6,6 +6,7 @@
 import type { Command } from "@commander-js/extra-typings";
 import { basename } from "node:path";
 import { RlcfError } from "../base/errors.ts";
+import { quoted } from "../base/shell.ts";
 import type { ImportReport, TableCounts } from "../import/import_database.ts";
 import { command, type CommonOptions, configured, memoryNotice, openStore } from "./context.ts";
 import { PartialFailure } from "./failure.ts";
@@ -123,7 +124,7 @@ function show(report: ImportReport, options: ImportOptions, location: string): v
   for (const { policy_type, version, path } of report.was_active) {
     say(
       `next: ${policy_type} ${version} was active, and its weights are in a file of their own: ` +
-        `rlcf import --checkpoint ${path ?? "FILE"} --activate`,
+        `rlcf import --checkpoint ${path === null ? "FILE" : quoted(path)} --activate`,
     );
   }
 }
@@ -165,5 +166,5 @@ async function importWeights(options: ImportOptions, file: string): Promise<void
     unchanged: `${policyType} ${version} has these weights already`,
   };
   say(`${done[outcome]}${activate ? "; it is active now" : ""}`);
-  if (!activate) say(`next: rlcf policy activate ${version}`);
+  if (!activate) say(`next: rlcf policy activate ${quoted(version)}`);
 }

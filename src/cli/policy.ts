@@ -124,7 +124,9 @@ function rollback(): Command {
       const [latest] = await store.listActivations(policyType, 1);
       if (latest === undefined || latest.fromVersion === null) {
         throw new RlcfError("checkpoint", `cannot roll back: no ${policyType} version was active before this one`, {
-          hint: "rlcf policy list shows the versions; rlcf policy activate VERSION takes any of them.",
+          hint: `rlcf policy list${flagFor(policyType)} shows the versions; rlcf policy activate${
+            flagFor(policyType)
+          } VERSION takes any of them.`,
         });
       }
       const row = await find(store, policyType, latest.fromVersion);
@@ -172,23 +174,47 @@ function verify(): Command {
         ? await store.listPolicyCheckpoints(policyType)
         : [await find(store, policyType, version)];
       const results = await Promise.all(
-        rows.map(async (row) => ({ version: row.version, problems: await problemsOf(row, config) })),
+        rows.map(async (row) => {
+          // An imported version that was never active here has no weights yet: nothing can be wrong with them.
+          const isEmpty = row.stateDictPath === null && !row.isActive && version === undefined;
+          return { version: row.version, problems: isEmpty ? [] : await problemsOf(row, config), isEmpty };
+        }),
       );
       const broken = results.filter(({ problems }) => problems.length > 0);
       if (!options.json && results.length > 0) {
-        sayTable(["version", "verdict"], results.map((row) => [row.version, row.problems.join("; ") || "intact"]));
+        sayTable(
+          ["version", "verdict"],
+          results.map((row) => [
+            row.version,
+            row.problems.join("; ") || (row.isEmpty ? "no files yet: rlcf import --checkpoint FILE" : "intact"),
+          ]),
+        );
       }
       if (broken.length > 0) {
         const failure = new RlcfError("checkpoint", `${broken.length} of ${results.length} checkpoints are broken`, {
-          hint: "Restore their files from a backup, or activate an intact version: rlcf policy activate VERSION",
+          hint: `Restore their files from a backup, or activate an intact version: rlcf policy activate${
+            flagFor(policyType)
+          } VERSION`,
         });
-        throw new PartialFailure(failure, { versions: results });
+        throw new PartialFailure(failure, { versions: results.map(verdictJson) });
       }
-      if (options.json) printResult(JSON.stringify({ status: "intact", versions: results }));
+      if (options.json) printResult(JSON.stringify({ status: "intact", versions: results.map(verdictJson) }));
       else if (results.length === 0) say(`no ${policyType} version is stored in ${store.location}`);
     })
   );
   return sub as unknown as Command;
+}
+
+function verdictJson({ version, problems }: { version: string; problems: readonly string[] }): {
+  version: string;
+  problems: readonly string[];
+} {
+  return { version, problems };
+}
+
+/** The flag that a command for this type needs, with a space before it; none for gating. */
+function flagFor(policyType: string): string {
+  return policyType === "gating" ? "" : ` --policy-type ${policyType}`;
 }
 
 /** Activates a version whose files are intact. */
@@ -230,7 +256,7 @@ async function find(
     ? `no ${policyType} policy is active`
     : `${policyType} has no version ${version}`;
   throw new RlcfError("checkpoint", `Policy checkpoint not found: ${wanted} in ${store.location}`, {
-    hint: "rlcf policy list shows the versions that there are.",
+    hint: `rlcf policy list${flagFor(policyType)} shows the versions that there are.`,
   });
 }
 

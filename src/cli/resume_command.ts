@@ -4,6 +4,7 @@
  * @module
  */
 import { maskedUrl } from "../base/secrets.ts";
+import { quoted } from "../base/shell.ts";
 
 /** The options of `train` that a resumed run needs again: where everything is, and what decides its result. */
 export interface RepeatedOptions {
@@ -45,9 +46,4 @@ export function resumeCommand(options: RepeatedOptions): string {
   if (options.activate === false) words.push("--no-activate");
   const command = ["rlcf train --resume", ...words].join(" ");
   return masked === database ? command : `${command} (with the password in place of ***)`;
-}
-
-/** A word as a POSIX shell reads it back. */
-function quoted(word: string): string {
-  return /^[A-Za-z0-9_./:@%+=,-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }

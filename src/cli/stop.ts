@@ -12,14 +12,25 @@ export interface SignalWatch extends Disposable {
 }
 
 /**
+ * A second signal sooner than this is the same one: Ctrl-C reaches every process of the terminal's group, and `deno
+ * task` hands it on to its child once more.
+ */
+const SAME_SIGNAL_MS = 200;
+
+/**
  * Hears SIGINT and SIGTERM.
  *
  * @param onFirst tells the user, or cleans up and ends the process
  */
 export function watchSignals(onFirst: () => void): SignalWatch {
   const controller = new AbortController();
+  let firstAt = 0;
   const onSignal = (): void => {
-    if (controller.signal.aborted) Deno.exit(EXIT_CODES.interrupted);
+    if (controller.signal.aborted) {
+      if (performance.now() - firstAt < SAME_SIGNAL_MS) return;
+      Deno.exit(EXIT_CODES.interrupted);
+    }
+    firstAt = performance.now();
     controller.abort();
     onFirst();
   };

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { quoted } from "../base/shell.ts";
 import { verifyCheckpoint } from "../checkpoint/load.ts";
 import { isPeriodic } from "../checkpoint/version.ts";
 import type { PolicyCheckpoint } from "../store/persistence.ts";
@@ -51,8 +52,17 @@ function findingOf(
       mend: null,
     };
   }
+  if (!isActive && isPeriodic(version)) {
+    return {
+      area: "checkpoints",
+      severity: "note",
+      what,
+      cause: `${cause}. It is a saved state between versions, whose row goes when training removes expired ones.`,
+      mend: null,
+    };
+  }
   if (!isActive) return { area: "checkpoints", severity: "warning", what, cause, mend: restore };
   const next = intact.find((row) => row.policyType === policyType && !isPeriodic(row.version));
-  const mend = next === undefined ? restore : `rlcf policy activate ${next.version}`;
+  const mend = next === undefined ? restore : `rlcf policy activate ${quoted(next.version)}`;
   return { area: "checkpoints", severity: "error", code: "checkpoint", what, cause, mend };
 }

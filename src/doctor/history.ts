@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { quoted } from "../base/shell.ts";
 import type { PolicyActivation, PolicyCheckpoint } from "../store/persistence.ts";
 import type { Check, Finding } from "./finding.ts";
 import { storeOf } from "./patient.ts";
@@ -61,7 +62,7 @@ export function historyFindings(
     finding(
       `${version ?? "no version"} of ${type} is active, but the history ends with ${latest ?? "none"}`,
       "A version was activated, or an entry removed, behind rlcf's back.",
-      `rlcf policy activate ${latest ?? version}`,
+      `rlcf policy activate ${quoted((latest ?? version)!)}`,
     ),
   ];
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { quoted } from "../base/shell.ts";
 import { type Check, type Finding, some } from "./finding.ts";
 import { inspectionOf } from "./patient.ts";
 
@@ -17,7 +18,7 @@ export const integrityCheck: Check = {
     const doubles = await inspection.listDoubleActives();
     const restore = inspection.dialect === "sqlite"
       ? `Restore the file from a backup, or rescue its rows: sqlite3 ${
-        inspection.location.replace("sqlite:///", "")
+        quoted(inspection.location.replace("sqlite:///", ""))
       } .recover | sqlite3 NEW_FILE`
       : "Restore the table from a backup, or add the constraint again (src/store/migrations.ts has it).";
     const error = { area: "integrity", severity: "error" } as const;

@@ -9,10 +9,18 @@ import { directoryOf, MANIFEST_FILE } from "../checkpoint/checkpoint.ts";
 import { type Check, type Finding, FIX_COMMAND } from "./finding.ts";
 import { inspectionOf, type Patient, storeOf } from "./patient.ts";
 
-/** The password of `scheme://user:password@host`, in a JSON text perhaps: it ends before a quote. Masked, it stays `***`. */
-const IN_AUTHORITY = /\b([a-z][a-z0-9+.-]*:\/\/[^\s"'/?#:@]*:)([^\s"'@]+)(?=@)/gi;
+/**
+ * The password of `scheme://user:password@host`, up to the last `@` before the path. In a JSON text it ends before a
+ * quote or an escape. Masked, it stays `***`.
+ */
+const IN_AUTHORITY = /\b([a-z][a-z0-9+.-]*:\/\/([^\s"'\\/?#:@]*):)([^\s"'\\/?#]+)(?=@)/gi;
+/** In a database's URL also one that holds `/`, `?` or `#`, which nobody escaped: what follows its host is a port, or nothing. */
+const IN_DATABASE_URL =
+  /\b((?:postgres|postgresql|mysql|mariadb)(?:\+[a-z0-9]+)?:\/\/[^\s"'\\/?#:@]*:)(?!\d{0,5}[/?#,])([^\s"'\\@]+)(?=@)/gi;
 /** The value of `?password=...`. */
-const IN_PARAMETER = /([?&](?:password|passwd|pwd)=)([^\s"'&]+)/gi;
+const IN_PARAMETER = /([?&](?:ssl)?(?:password|passwd|pwd)=)([^\s"'\\&]+)/gi;
+/** A port, and what may stand behind it in a text. */
+const PORT = /^\d{1,5}(?:[,;|)>\]}].*)?$/;
 
 /** The check. */
 export const secretsCheck: Check = {
@@ -65,7 +73,23 @@ async function manifestFindings(patient: Patient): Promise<Finding[]> {
   return findings;
 }
 
-/** The text with the passwords of all URLs in it masked. */
+/**
+ * The text with the passwords of all URLs in it masked. What may as well be a host with its port, followed by something
+ * with an `@`, stays: it would be lost for ever, and a path with an `@` is more likely than a password with a `/`.
+ */
 export function maskedText(text: string): string {
-  return text.replaceAll(IN_AUTHORITY, "$1***").replaceAll(IN_PARAMETER, "$1***");
+  return text
+    .replaceAll(IN_DATABASE_URL, "$1***")
+    .replaceAll(
+      IN_AUTHORITY,
+      (all, before: string, user: string, password: string) =>
+        isHostWithPort(before, user, password) ? all : `${before}***`,
+    )
+    .replaceAll(IN_PARAMETER, "$1***");
+}
+
+/** Users are seldom named like a host, and databases are never asked for like a page. */
+function isHostWithPort(before: string, user: string, password: string): boolean {
+  return /^(?:https?|wss?|ftp):/i.test(before) && (user.includes(".") || user.toLowerCase() === "localhost") &&
+    PORT.test(password);
 }

@@ -19,6 +19,9 @@ const READERS: Readonly<Record<string, (view: DataView) => number | boolean>> = 
   f8: (view) => view.getFloat64(0, true),
 };
 
+/** The longest number. A pickle may name one long text as the bytes of many numbers; none is copied. */
+const MAX_BYTES = 8;
+
 /** A type of number. */
 class NumberType extends PickleObject {
   readonly code: string;
@@ -64,6 +67,9 @@ export function numpyGlobals(where: string): PickleGlobal[] {
     new PickleGlobal("numpy._core.multiarray.scalar", scalar),
     new PickleGlobal("_codecs.encode", ([text, encoding]) => {
       if (typeof text !== "string" || encoding !== "latin1") return refuse("bytes are not written as Latin-1");
+      if (text.length > MAX_BYTES) {
+        return refuse(`found a number of NumPy with ${text.length} bytes, wanted at most ${MAX_BYTES}`);
+      }
       const codes = Array.from(text, (letter) => letter.codePointAt(0)!);
       return codes.every((code) => code < 256) ? Uint8Array.from(codes) : refuse("bytes are not written as Latin-1");
     }),

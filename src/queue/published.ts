@@ -5,14 +5,12 @@
  *
  * @module
  */
-import { expectObject, type JsonObject } from "../base/check.ts";
+import { expectObject } from "../base/check.ts";
 import { isPeriodic } from "../checkpoint/version.ts";
 import type { Config } from "../config/schema.ts";
 import { decide, type GateReport } from "../evaluate/gate.ts";
+import { closeAsCompleted, openSessions } from "../session/past_sessions.ts";
 import type { LeaseHolder, PolicyCheckpoint, RLCFPersistence, TrainingSession } from "../store/persistence.ts";
-
-/** Sessions looked at for one to take up; as many as `train --resume` looks at. */
-const SESSIONS_LOOKED_AT = 50;
 
 /** What a job has made. */
 export interface JobResult {
@@ -77,9 +75,7 @@ async function isNext(
   checkpoints: readonly PolicyCheckpoint[],
   isMine: (row: PolicyCheckpoint) => boolean,
 ): Promise<boolean> {
-  const sessions = await store.listTrainingSessions(policyType, SESSIONS_LOOKED_AT);
-  const completed = sessions.findIndex(({ status }) => status === "completed");
-  const open = completed === -1 ? sessions : sessions.slice(0, completed);
+  const { open } = await openSessions(store, policyType);
   const saved = open.map(({ id }) =>
     checkpoints.find(({ version, trainingSessionId }) => trainingSessionId === id && isPeriodic(version))
   ).find((row) => row !== undefined);
@@ -88,13 +84,14 @@ async function isNext(
 
 async function finish(
   { store, config, holder }: JobTrail,
-  { version, policyType, trainingMetrics }: PolicyCheckpoint,
+  checkpoint: PolicyCheckpoint,
   session: TrainingSession,
 ): Promise<JobResult> {
+  const { version, policyType, trainingMetrics } = checkpoint;
   const wasActivated = (await store.listActivations(policyType)).some(({ toVersion }) => toVersion === version);
   const result = { version, sessionId: session.id };
   if (session.status === "completed" || wasActivated) {
-    await close(store, session, version, trainingMetrics);
+    await close(store, session, checkpoint);
     return { ...result, activated: wasActivated };
   }
   const evaluation = expectObject(trainingMetrics.evaluation, "training_metrics.evaluation");
@@ -105,23 +102,11 @@ async function finish(
   const isSameRival = (active?.version ?? null) === (evaluation.active_version ?? null);
   const activated = verdict.activate && isSameRival &&
     await store.activatePolicy(version, policyType, { reason: verdict.reason, fence: holder });
-  await close(store, session, version, trainingMetrics);
+  await close(store, session, checkpoint);
   return { ...result, activated };
 }
 
 /** Closes the session's row, unless somebody who trained meanwhile has marked it as failed. */
-async function close(
-  store: RLCFPersistence,
-  session: TrainingSession,
-  version: string,
-  metrics: JsonObject,
-): Promise<void> {
-  if (session.status !== "running") return;
-  const { traces, feedback } = expectObject(metrics.read ?? {}, "training_metrics.read");
-  await store.completeTrainingSession(session.id, {
-    policyVersionTo: version,
-    numTraces: typeof traces === "number" ? traces : 0,
-    numFeedback: typeof feedback === "number" ? feedback : 0,
-    metrics,
-  });
+async function close(store: RLCFPersistence, session: TrainingSession, checkpoint: PolicyCheckpoint): Promise<void> {
+  if (session.status === "running") await closeAsCompleted(store, session.id, checkpoint);
 }

@@ -134,6 +134,7 @@ export class JobQueue implements AsyncDisposable {
     job: TrainingJob,
     { cron, timezone, ...terms }: JobTerms & { readonly cron: string; readonly timezone: string },
   ): Promise<void> {
+    checkSchedule(cron, timezone);
     await this.#connection.attempt("store a schedule", async () => {
       try {
         await this.#boss.schedule(queueOf(job.policyType), cron, jobToJson(job), {
@@ -294,4 +295,24 @@ function hasChanged(response: object): boolean {
 
 function queueOf(policyType: string): string {
   return `${QUEUE_PREFIX}${policyType}`;
+}
+
+/** The library takes four or six fields for something else than was meant. */
+function checkSchedule(cron: string, timezone: string): void {
+  if (cron.trim().split(/\s+/).length !== 5) {
+    throw new RlcfError(
+      "usage",
+      `cannot use --cron: found ${JSON.stringify(cron)}, wanted five fields (minute, hour, day, month, weekday) such ` +
+        'as "0 3 * * *"',
+    );
+  }
+  try {
+    new Intl.DateTimeFormat("en", { timeZone: timezone });
+  } catch (error) {
+    throw new RlcfError(
+      "usage",
+      `cannot use --timezone: found ${JSON.stringify(timezone)}, wanted a name such as "Europe/Rome"`,
+      { cause: error },
+    );
+  }
 }

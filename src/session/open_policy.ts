@@ -92,12 +92,12 @@ export async function findCheckpoint(
     const wanted = version === undefined
       ? `no ${policyType} policy is active`
       : `${policyType} has no version ${version}`;
+    const type = policyType === "gating" ? "" : ` --policy-type ${policyType}`;
     throw new RlcfError("checkpoint", `Policy checkpoint not found: ${wanted} in ${store.location}`, {
       hint: version === undefined
-        ? `Train one (rlcf train${
-          policyType === "gating" ? "" : ` --policy-type ${policyType}`
-        }), or make a stored version active: rlcf policy list, rlcf policy activate VERSION`
-        : "rlcf policy list shows the versions that there are.",
+        ? `Train one (rlcf train${type}), or make a stored version active: rlcf policy list${type}, ` +
+          `rlcf policy activate${type} VERSION`
+        : `rlcf policy list${type} shows the versions that there are.`,
     });
   }
   return checkpoint;

@@ -3,7 +3,11 @@
  *
  * @module
  */
+import { getLogger } from "@logtape/logtape";
+import { messageOf } from "../base/errors.ts";
 import { type NewVersion, publishVersion, removeExpired, type SessionContext, statesOf } from "./versions.ts";
+
+const log = getLogger(["rlcf", "session"]);
 
 /** Versions that may wait at most: each is a copy of the whole training state. */
 const MOST_WAITING = 5;
@@ -49,10 +53,16 @@ export class PeriodicSaver implements AsyncDisposable {
     this.#throwFailure();
   }
 
-  /** Waits for the version being written, whatever becomes of it: nothing may go on behind a session that has ended. */
+  /**
+   * Waits for the version being written and for the newest that waits, from which the session is taken up if it failed:
+   * nothing may go on behind a session that has ended. What goes wrong is logged; nobody else would hear of it.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#waiting.length = 0;
+    if (this.#writing === undefined) return;
+    for (const version of this.#waiting.splice(0, this.#waiting.length - 1)) release(version);
     while (this.#writing !== undefined) await this.#writing;
+    if (this.#failure === undefined) return;
+    log.warn("the last saved states were not published: {cause}", { cause: messageOf(this.#failure.thrown) });
   }
 
   async #oneWritten(): Promise<void> {

@@ -3,13 +3,18 @@
  *
  * @module
  */
+import { getLogger } from "@logtape/logtape";
 import { expectNumber, expectObject, expectText, type JsonObject } from "../base/check.ts";
 import { RlcfError } from "../base/errors.ts";
 import type { Disk } from "../checkpoint/files.ts";
 import { isPeriodic } from "../checkpoint/version.ts";
 import type { PolicyCheckpoint, RLCFPersistence, TrainingWindow } from "../store/persistence.ts";
 import type { Remembered } from "./kinds/apprenticeship.ts";
-import { readStored } from "./open_policy.ts";
+import { readStored, type Stored } from "./open_policy.ts";
+import { openSessions } from "./past_sessions.ts";
+import type { TrainingWarning } from "./warnings.ts";
+
+const log = getLogger(["rlcf", "session"]);
 
 /** What a periodic version remembers about its run. */
 export interface SavedRun<Cursor> {
@@ -31,6 +36,8 @@ export interface ResumePoint<Saved, Cursor> extends SavedRun<Cursor> {
   readonly parentVersion: string | null;
   /** The sessions since the last one that completed: what they left unfinished may be replaced. */
   readonly sessions: ReadonlySet<string>;
+  /** That it is not the newest of its saved states. */
+  readonly warnings: readonly TrainingWarning[];
 }
 
 /** A run as JSON for the trainer's file; a cursor is plain JSON. */
@@ -46,15 +53,14 @@ export function runToJson<Cursor extends object>({ cursor, window, version, dige
   };
 }
 
-/** Sessions looked at for one that left a saved state. */
-const SESSIONS_LOOKED_AT = 50;
-
 /**
  * The newest periodic version of the sessions since the last one that completed. A session that died before its first
- * save does not hide the one before it.
+ * save does not hide the one before it; where the files of a version are broken, the one before it of the same run is
+ * taken, and what is lost is trained again.
  *
  * @param configJson the configuration in force; it must be the run's own
- * @throws RlcfError `usage` if there is nothing to take up or the settings differ; `checkpoint` if the version is broken
+ * @throws RlcfError `usage` if there is nothing to take up or the settings differ; `checkpoint` if all of the run's
+ * versions are broken
  */
 export async function findResumePoint<Saved extends { readonly run: JsonObject }, Cursor>(
   store: RLCFPersistence,
@@ -64,25 +70,24 @@ export async function findResumePoint<Saved extends { readonly run: JsonObject }
   disk?: Disk,
 ): Promise<ResumePoint<Saved, Cursor>> {
   const { policyType } = kind;
-  const sessions = await store.listTrainingSessions(policyType, SESSIONS_LOOKED_AT);
-  const completed = sessions.findIndex(({ status }) => status === "completed");
-  const open = completed === -1 ? sessions : sessions.slice(0, completed);
+  const { open, isFirst } = await openSessions(store, policyType);
   const hint = "Leave out --resume to start a new session.";
   if (open[0] === undefined) {
-    const found = sessions.length === 0 ? "there was no session yet" : "the latest session completed";
+    const found = isFirst ? "there was no session yet" : "the latest session completed";
     throw new RlcfError("usage", `cannot resume: ${found}`, { hint });
   }
   const checkpoints = await store.listPolicyCheckpoints(policyType);
-  const row = open.map(({ id }) =>
-    checkpoints.find(({ version, trainingSessionId }) => trainingSessionId === id && isPeriodic(version))
-  ).find((found) => found !== undefined);
-  if (row === undefined) {
+  const rows = open.flatMap(({ id }) =>
+    checkpoints.filter(({ version, trainingSessionId }) => trainingSessionId === id && isPeriodic(version))
+  );
+  if (rows[0] === undefined) {
     throw new RlcfError("usage", `cannot resume: the session of ${open[0].startedAt} ended before its first save`, {
       hint,
     });
   }
-  requireSameSettings(kind.decisiveSections, row.config, configJson, row.version);
-  const { saved } = await readStored(row, root, (loaded) => kind.unpack(loaded), disk);
+  requireSameSettings(kind.decisiveSections, rows[0].config, configJson, rows[0].version);
+  const ofRun = rows.filter(({ version }) => finalOf(version) === finalOf(rows[0]!.version));
+  const { checkpoint: row, saved, warnings } = await newestIntact(ofRun, root, kind, disk);
   const run = { ...savedRunFrom(saved.run), cursor: kind.cursorFrom(saved.run) };
   const result = checkpoints.find(({ version }) => version === run.version);
   if (result !== undefined && await isInUse(store, result)) {
@@ -90,7 +95,36 @@ export async function findResumePoint<Saved extends { readonly run: JsonObject }
       hint,
     });
   }
-  return { ...run, saved, parentVersion: row.parentVersion, sessions: new Set(open.map(({ id }) => id)) };
+  return { ...run, saved, parentVersion: row.parentVersion, sessions: new Set(open.map(({ id }) => id)), warnings };
+}
+
+/** The first of a run's versions, newest first, whose files are intact, with a warning about those that are not. */
+async function newestIntact<Saved extends { readonly run: JsonObject }, Cursor>(
+  rows: readonly PolicyCheckpoint[],
+  root: string,
+  kind: Remembered<Saved, Cursor>,
+  disk: Disk | undefined,
+): Promise<Stored<Saved> & { readonly warnings: readonly TrainingWarning[] }> {
+  let broken: RlcfError | undefined;
+  for (const row of rows) {
+    try {
+      const stored = await readStored(row, root, (loaded) => kind.unpack(loaded), disk);
+      if (broken === undefined) return { ...stored, warnings: [] };
+      const message = `the newest saved state ${rows[0]!.version} cannot be used, so the run is taken up at ` +
+        `${row.version}, and what was trained since then is trained again: ${broken.message}`;
+      log.warn("checkpoint_fallback: {message}", { message });
+      return { ...stored, warnings: [{ name: "checkpoint_fallback", message }] };
+    } catch (thrown) {
+      if (!(thrown instanceof RlcfError) || thrown.code !== "checkpoint") throw thrown;
+      broken ??= thrown;
+    }
+  }
+  throw broken!;
+}
+
+/** The final version that a periodic one was on the way to. */
+function finalOf(version: string): string {
+  return version.replace(/-ep\.\d+$/, "");
 }
 
 /** Whether a version is, or ever was, more than a file that nobody has used. */

@@ -16,6 +16,7 @@ import type { FallbackReport } from "./fallbacks.ts";
 import { countChallengers } from "./holdout_evaluation.ts";
 import type { Apprenticeship, PolicyKind, Trained } from "./kinds/apprenticeship.ts";
 import { withKind } from "./kinds/kinds.ts";
+import { closeAbandoned } from "./past_sessions.ts";
 import type { TrainProgress, TrainReport } from "./report.ts";
 import { checkSameLog, findResumePoint } from "./resume.ts";
 import { requireEnough, type SessionLog, windowOf } from "./training_log.ts";
@@ -90,7 +91,12 @@ async function runSession<Log extends SessionLog, Saved extends { readonly run: 
   // The active policy is judged before training moves the weights that it may share with the new one.
   await pupil.observeActive();
 
-  const sessionId = await openSession(request, policyType, parentVersion);
+  const abandoned = await closeAbandoned(store, policyType);
+  const sessionId = await store.startTrainingSession(policyType, {
+    policyVersionFrom: parentVersion,
+    config: request.configJson,
+    jobId: request.jobId,
+  });
   try {
     const context: SessionContext = {
       store,
@@ -101,14 +107,14 @@ async function runSession<Log extends SessionLog, Saved extends { readonly run: 
       sessionId,
       parentVersion,
       config: request.configJson,
-      predecessors: resumed?.sessions ?? new Set(),
+      predecessors: new Set([...resumed?.sessions ?? [], ...abandoned]),
     };
     announce(version, trainingLog, pupil);
     const trained = await pupil.train({ context, version, signal: request.signal, onProgress: request.onProgress });
     const question = 1 + await countChallengers(store, policyType, pupil.activeVersion);
     const { evaluation, warnings: found } = await pupil.evaluate(question);
     const verdict = decide(config.checkpoint.activate, evaluation.gate);
-    const warnings = [...pupil.warnings, ...found];
+    const warnings = [...resumed?.warnings ?? [], ...pupil.warnings, ...found];
     for (const { name, message } of found) log.warn("{name}: {message}", { name, message });
 
     await lease.assertHeld();
@@ -153,26 +159,6 @@ async function runSession<Log extends SessionLog, Saved extends { readonly run: 
     await closeFailedSession(store, sessionId, thrown);
     throw thrown;
   }
-}
-
-async function openSession(
-  { store, configJson, jobId }: TrainRequest,
-  policyType: string,
-  parentVersion: string | null,
-): Promise<string> {
-  // The lease is ours, so whoever left a session running has died, or was stopped for so long that its lease ended.
-  for (const session of await store.listTrainingSessions(policyType)) {
-    if (session.status !== "running") continue;
-    await store.failTrainingSession(
-      session.id,
-      "the process lost its lease without closing the session: it ended, or was stopped",
-    );
-    log.warn("session {id} of {startedAt} was left running by a process that lost its lease; marked as failed", {
-      id: session.id,
-      startedAt: session.startedAt,
-    });
-  }
-  return await store.startTrainingSession(policyType, { policyVersionFrom: parentVersion, config: configJson, jobId });
 }
 
 async function closeFailedSession(store: RLCFPersistence, sessionId: string, thrown: unknown): Promise<void> {

@@ -108,10 +108,23 @@ export function requireEnough(
     const left = reasons === "" ? "" : `; left out: ${reasons}`;
     throw new RlcfError(
       "not_enough_data",
-      `Insufficient feedback: ${usable} of ${minFeedback} usable in the last ${lookbackDays} days${scope}${left}`,
-      { hint: outsideHint(log) ?? hintForMost(log.skipped, hintFor) },
+      `Insufficient feedback: ${usable} of ${minFeedback} usable ${
+        isFull(log) ? `among the ${log.window.maxFeedback} newest feedbacks` : `in the last ${lookbackDays} days`
+      }${scope}${left}`,
+      { hint: fullWindowHint(log) ?? outsideHint(log) ?? hintForMost(log.skipped, hintFor) },
     );
   }
+}
+
+/** Whether the number of feedbacks bounds the window, not its dates. */
+function isFull({ available, window }: SessionLog): boolean {
+  return available >= window.maxFeedback;
+}
+
+/** How to reach what stands behind newer feedback, on traces of another policy type for example. */
+function fullWindowHint(log: SessionLog): string | undefined {
+  if (!isFull(log)) return undefined;
+  return `The newest ${log.window.maxFeedback} feedbacks are looked at; --max-episodes N reaches further back.`;
 }
 
 /** How to reach feedback that lies before the window; undefined where none does. */

@@ -12,8 +12,9 @@ import { publishedVersions } from "../checkpoint/list.ts";
 import { loadCheckpoint } from "../checkpoint/load.ts";
 import type { EngineUsed } from "../checkpoint/manifest.ts";
 import { publishCheckpoint } from "../checkpoint/publish.ts";
-import { chooseExpired, removeCheckpoint } from "../checkpoint/retention.ts";
+import { chooseExpired, manifestHash, removeCheckpoint, removeThisCheckpoint } from "../checkpoint/retention.ts";
 import { nextPatch } from "../checkpoint/version.ts";
+import { mayBeDone } from "../store/errors.ts";
 import type { LeaseHolder, RLCFPersistence } from "../store/persistence.ts";
 import type { TrainingState } from "../engine/engine.ts";
 import type { SingleStepTrainer, TrainerState } from "../train/single_step_trainer.ts";
@@ -36,7 +37,10 @@ export interface SessionContext {
   readonly parentVersion: string | null;
   /** The configuration in force, snake_case, without secrets. */
   readonly config: JsonObject;
-  /** Earlier sessions of the run that is taken up, whose unfinished versions give way; none in a new run. */
+  /**
+   * Sessions whose unfinished versions give way: the earlier ones of the run that is taken up, and those whose process lost
+   * the lease without an end.
+   */
   readonly predecessors: ReadonlySet<string>;
 }
 
@@ -156,7 +160,7 @@ export async function publishVersion(context: SessionContext, version: NewVersio
       trainingEpisodes: version.episodes,
     }, { fence: context.fence });
   } catch (thrown) {
-    if (!await isRecorded(context, version.version, path, sha256, thrown)) throw thrown;
+    if (!await isRecorded(context, version.version, { path, sha256 }, thrown)) throw thrown;
   }
   log.debug("published {policyType} {version} in {path}", { policyType, version: version.version, path });
   return { path, sha256 };
@@ -173,47 +177,56 @@ async function makeRoom(
 ): Promise<void> {
   if (predecessors.size === 0) return;
   const path = directoryName(policyType, version);
+  // Of the files that are there while the lease is still ours; what a successor puts there later is not meant.
+  const found = await manifestHash(root, path, disk);
   const row = await store.getPolicyCheckpoint(version, policyType);
   if (row === null) {
     if (!(await publishedVersions(root, policyType, disk)).includes(version)) return;
     // Other databases may share the directory: only what the manifest shows to be this run's is ours to remove.
-    const { manifest } = await loadCheckpoint(root, path, undefined, disk);
+    const { manifest } = await loadCheckpoint(root, path, found, disk);
     if (manifest.sessionId === null || !predecessors.has(manifest.sessionId)) return;
   } else {
     if (row.trainingSessionId === null || !predecessors.has(row.trainingSessionId)) return;
-    if (await store.deletePolicyCheckpoints(policyType, [version], { fence }) === 0) return;
+    if (!(await store.deletePolicyCheckpoints(policyType, [version], { fence })).includes(version)) return;
   }
-  await removeCheckpoint(root, path, disk);
+  if (!await removeThisCheckpoint(root, path, found, () => hasNoRow(store, policyType, version), disk)) return;
   log.info("{version} was left unfinished by a process that ended; it is published again", { version });
 }
 
 /**
  * Whether the row of a version is stored although storing it failed: an answer can get lost on its way. Where it is
- * certain that it is not, its files are removed; where even that cannot be found out they stay, since a row without
- * files would be a broken version, and files without a row are only clutter.
+ * certain that it is not, and never will be, its files are removed. Else they stay, since a row without files would be a
+ * broken version, and files without a row are only clutter: after an answer that was lost the row may still appear, and
+ * where another process holds the lease the files may by now be its own.
  */
 async function isRecorded(
   { store, root, disk, policyType }: SessionContext,
   version: string,
-  path: string,
-  sha256: string,
+  { path, sha256 }: PublishedVersion,
   failure: unknown,
 ): Promise<boolean> {
+  let reason = messageOf(failure);
   try {
     const row = await store.getPolicyCheckpoint(version, policyType);
     if (row?.manifestSha256 === sha256) {
       log.warn("{version} is stored, though the database said: {cause}", { version, cause: messageOf(failure) });
       return true;
     }
-    await removeCheckpoint(root, path, disk);
+    const isSettled = failure instanceof RlcfError && failure.code !== "lease_held" && !mayBeDone(failure);
+    if (
+      isSettled && await removeThisCheckpoint(root, path, sha256, () => hasNoRow(store, policyType, version), disk)
+    ) {
+      return false;
+    }
   } catch (second) {
-    log.warn("the files of {version} stay in {path}, which is in no row: {cause}", {
-      version,
-      path,
-      cause: messageOf(second),
-    });
+    reason = messageOf(second);
   }
+  log.warn("what lies in {path} stays there, though it may be in no row: {reason}", { path, reason });
   return false;
+}
+
+async function hasNoRow(store: RLCFPersistence, policyType: string, version: string): Promise<boolean> {
+  return await store.getPolicyCheckpoint(version, policyType) === null;
 }
 
 /** Removes periodic versions beyond the newest `keepLastN`, but none that is or was last active, or tagged. */
@@ -225,11 +238,14 @@ export async function removeExpired(context: SessionContext, keepLastN: number):
     ...rows.filter((row) => row.isActive || row.tag !== null).map((row) => row.version),
     ...latest === undefined ? [] : [latest.toVersion, ...latest.fromVersion === null ? [] : [latest.fromVersion]],
   ];
-  const expired = new Set(chooseExpired(rows, { keepLastN, protectedVersions }));
+  const expired = chooseExpired(rows, { keepLastN, protectedVersions });
   // Rows go first: a row without files would be a broken version, files without a row are only clutter.
-  await store.deletePolicyCheckpoints(policyType, [...expired], { fence: context.fence });
+  // Somebody may have activated or tagged one of them since they were listed: those rows stay, and so do their files.
+  const gone = new Set(
+    await store.deletePolicyCheckpoints(policyType, expired, { fence: context.fence }),
+  );
   for (const row of rows) {
-    if (!expired.has(row.version) || row.stateDictPath === null) continue;
+    if (!gone.has(row.version) || row.stateDictPath === null) continue;
     try {
       await removeCheckpoint(root, row.stateDictPath, disk);
     } catch (thrown) {

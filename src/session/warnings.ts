@@ -16,7 +16,7 @@ export type WarningName =
   | "baseline_drift"
   /** Nearly every query goes to the same expert. */
   | "single_expert_routing"
-  /** The files of the active version are broken: training started from an ancestor of it. */
+  /** The files of the active version, or of the newest saved state, are broken: training started from an older one. */
   | "checkpoint_fallback"
   /** The feedback of some users contradicts that of the others: theirs counts less. */
   | "contradicting_users";

@@ -123,14 +123,18 @@ export async function deletePolicyCheckpoints(
   policyType: string,
   versions: readonly string[],
   fence: LeaseHolder | undefined,
-): Promise<number> {
-  if (versions.length === 0) return 0;
+): Promise<string[]> {
+  if (versions.length === 0) return [];
   return await database.db.transaction().execute(async (transaction) => {
     if (fence !== undefined) await requireHeld(transaction, database, fence);
-    const { numDeletedRows } = await transaction.deleteFrom("policy_checkpoints")
-      .where("policy_type", "=", policyType).where("version", "in", versions).where("is_active", "=", 0)
-      .where("tag", "is", null).executeTakeFirstOrThrow();
-    return Number(numDeletedRows);
+    await transaction.deleteFrom("policy_checkpoints").where("policy_type", "=", policyType)
+      .where("version", "in", versions).where("is_active", "=", 0).where("tag", "is", null).execute();
+    // What is left decides, not what this attempt removed: one before it may have succeeded unheard. What that one removed
+    // would not do either: it may have been rolled back, and a version activated since.
+    const left = await transaction.selectFrom("policy_checkpoints").select("version")
+      .where("policy_type", "=", policyType).where("version", "in", versions).execute();
+    const spared = new Set(left.map(({ version }) => version));
+    return versions.filter((version) => !spared.has(version));
   });
 }
 

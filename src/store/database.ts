@@ -17,6 +17,8 @@ export interface Explanation {
    * answered before (an address at which nobody ever answered is more likely wrong). Absent: it stays as it is.
    */
   readonly passes?: "always" | "once_reached";
+  /** Whether what was asked for may be done all the same, now or later: no answer came. */
+  readonly mayBeDone?: boolean;
 }
 
 /** What a column holds; PostgreSQL's binary rows do not say it themselves. */

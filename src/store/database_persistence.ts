@@ -5,16 +5,16 @@
  * @module
  */
 import type { JsonObject } from "../base/check.ts";
-import { RlcfError } from "../base/errors.ts";
 import type { MultilevelFeedback } from "../feedback/multilevel_feedback.ts";
 import type { ExecutionTrace } from "../trace/execution_trace.ts";
+import { Attempts, Changed } from "./attempts.ts";
 import * as checkpoints from "./checkpoints.ts";
 import type { Database } from "./database.ts";
 import { saveEntries } from "./entries.ts";
-import { attempt, type Patience } from "./errors.ts";
+import type { Patience } from "./errors.ts";
 import * as feedbacks from "./feedback.ts";
 import * as imports from "./import_rows.ts";
-import { ingest } from "./ingest.ts";
+import { batchOf, ingest } from "./ingest.ts";
 import { acquireLease, getLeaseHolder, type HeldLease, LEASE_TIMING, type LeaseTiming } from "./leases.ts";
 import { getLogGroups } from "./log_groups.ts";
 import type {
@@ -66,25 +66,27 @@ export interface StoreTiming {
  * {@link RLCFPersistence} on SQLite or PostgreSQL; made by `createPersistence`.
  *
  * Each method is one transaction, or reads only, so that it can be run again when the server was away. Ids and times are
- * chosen before the first attempt: done twice, it is done once.
+ * chosen before the first attempt: done twice, it is done once, and {@link Changed} remembers for the answer what an
+ * attempt did whose own answer was lost.
  */
 export class DatabasePersistence implements RLCFPersistence {
   readonly #database: Database;
+  readonly #attempts: Attempts;
   readonly #patience: Patience;
   readonly #leaseTiming: LeaseTiming;
   readonly #leases = new Set<HeldLease>();
-  #isLost = false;
   #lastTime = 0;
 
   /** @param database open and migrated */
   constructor(database: Database, timing: StoreTiming = {}) {
     this.#patience = { ms: timing.patienceMs ?? PATIENCE_MS, reached: true };
+    this.#attempts = new Attempts(database, this.#patience);
     this.#leaseTiming = timing.lease ?? LEASE_TIMING;
     this.#database = {
       ...database,
       // Page by page: the generator above it cannot be run again.
       readArrays: (query, types) =>
-        this.#patiently("read training data", database, () => database.readArrays(query, types)),
+        this.#attempts.patiently("read training data", () => database.readArrays(query, types)),
     };
   }
 
@@ -113,18 +115,21 @@ export class DatabasePersistence implements RLCFPersistence {
   }
 
   /** Stores traces with their feedback. */
-  ingest(records: readonly IngestRecord[]): Promise<IngestCounts> {
-    return this.#attempt("store records", (database) => ingest(database, records));
+  async ingest(records: readonly IngestRecord[]): Promise<IngestCounts> {
+    const [batch, stored] = [batchOf(records), new Changed()];
+    return await this.#attempt("store records", (database) => ingest(database, batch, stored));
   }
 
   /** Stores traces and feedback, each with its own outcome. */
   saveEntries(entries: readonly StoreEntry[]): Promise<EntryOutcome[]> {
-    return this.#attempt("store records", (database) => saveEntries(database, entries));
+    const stored = new Changed();
+    return this.#attempt("store records", (database) => saveEntries(database, entries, stored));
   }
 
   /** Stores records of another program. */
   importBatch(batch: ImportBatch): Promise<ImportCounts> {
-    return this.#attempt("store imported records", (database) => imports.importBatch(database, batch));
+    const stored = new Changed();
+    return this.#attempt("store imported records", (database) => imports.importBatch(database, batch, stored));
   }
 
   /** Looks ids up. */
@@ -260,12 +265,12 @@ export class DatabasePersistence implements RLCFPersistence {
   ): Promise<boolean> {
     return this.#attempt(
       "store the files of a checkpoint",
-      (database) => imports.setPolicyFiles(database, version, policyType, files),
+      (database, again) => imports.setPolicyFiles(database, version, policyType, files, again),
     );
   }
 
   /** Removes checkpoints' rows. */
-  deletePolicyCheckpoints(policyType: string, versions: readonly string[], { fence }: Fence = {}): Promise<number> {
+  deletePolicyCheckpoints(policyType: string, versions: readonly string[], { fence }: Fence = {}): Promise<string[]> {
     return this.#attempt(
       "remove checkpoints",
       (database) => checkpoints.deletePolicyCheckpoints(database, policyType, versions, fence),
@@ -364,30 +369,12 @@ export class DatabasePersistence implements RLCFPersistence {
 
   /** Work that may run again. */
   #attempt<T>(action: string, work: (database: Database, again: boolean) => Promise<T>): Promise<T> {
-    return this.#patiently(action, this.#database, (again) => work(this.#database, again));
-  }
-
-  /** Once patience has run out, it is not shown again before the server answers: a failure then ends at once. */
-  async #patiently<T>(
-    action: string,
-    database: Database,
-    work: (again: boolean) => Promise<T>,
-  ): Promise<T> {
-    const patience = this.#isLost ? { ...this.#patience, ms: 0 } : this.#patience;
-    try {
-      const result = await attempt(`${action} in ${database.location}`, database, work, patience);
-      this.#isLost = false;
-      return result;
-    } catch (error) {
-      if (error instanceof RlcfError && error.code === "database") this.#isLost = true;
-      throw error;
-    }
+    return this.#attempts.patiently(action, (again) => work(this.#database, again));
   }
 
   /** Work that may not. */
   #once<T>(action: string, work: (database: Database) => Promise<T>): Promise<T> {
-    const database = this.#database;
-    return attempt(`${action} in ${database.location}`, database, () => work(database));
+    return this.#attempts.once(action, () => work(this.#database));
   }
 
   /** Now, but never the same millisecond twice, so that what one process stores can be told newer from older. */

@@ -6,6 +6,7 @@
  */
 import type { Insertable, Kysely } from "kysely";
 import { RlcfError } from "../base/errors.ts";
+import type { Changed } from "./attempts.ts";
 import type { Database } from "./database.ts";
 import type { EntryOutcome, StoreEntry } from "./entry_records.ts";
 import { insertFeedback, markTraces } from "./feedback.ts";
@@ -15,27 +16,41 @@ import { traceRow } from "./trace_rows.ts";
 import { insertTraces, ROWS_PER_INSERT } from "./traces.ts";
 import { uuidOrUndefined } from "./values.ts";
 
-/** Stores entries; see RLCFPersistence.saveEntries. */
-export async function saveEntries({ db }: Database, entries: readonly StoreEntry[]): Promise<EntryOutcome[]> {
+/**
+ * Stores entries; see RLCFPersistence.saveEntries.
+ *
+ * @param stored what earlier attempts at the same entries have stored
+ */
+export async function saveEntries(
+  { db }: Database,
+  entries: readonly StoreEntry[],
+  stored: Changed,
+): Promise<EntryOutcome[]> {
   const traces = traceRowsOf(entries);
   if (entries.length === 0) return [];
   return await db.transaction().execute(async (transaction) => {
     const newTraces = await insertTraces(transaction, [...new Map([...traces.values()].map((row) => [row.id, row]))
       .values()]);
-    const outcomes: EntryOutcome[] = entries.map((_, i) => outcomeOf(traces.get(i)?.id, newTraces));
+    const outcomes: EntryOutcome[] = entries.map(() => ({ status: "duplicate" }));
     const judged = await feedbackRowsOf(transaction, entries, outcomes);
     const newFeedback = await insertFeedback(transaction, [...new Map([...judged.values()].map((row) => [row.id, row]))
       .values()]);
     const marked = [...judged.values()].filter((row) => newFeedback.has(row.id)).map((row) => row.trace_id);
     await markInPieces(transaction, [...new Set(marked)]);
-    for (const [i, row] of judged) outcomes[i] = outcomeOf(row.id, newFeedback);
+    const [ownTraces, ownFeedback] = [stored.add("trace", newTraces), stored.add("feedback", newFeedback)];
+    for (const i of firstsOf(traces, ownTraces)) outcomes[i] = { status: "stored" };
+    for (const i of firstsOf(judged, ownFeedback)) outcomes[i] = { status: "stored" };
     return outcomes;
   });
 }
 
-/** Stored for the first entry of an id that was inserted, which is taken out of the set; a duplicate for the others. */
-function outcomeOf(id: string | undefined, inserted: Set<string>): EntryOutcome {
-  return { status: id !== undefined && inserted.delete(id) ? "stored" : "duplicate" };
+/** The first entry's place of each id that was inserted; the others with that id are duplicates. */
+function firstsOf(rows: ReadonlyMap<number, { readonly id: string }>, inserted: ReadonlySet<string>): Iterable<number> {
+  const firsts = new Map<string, number>();
+  for (const [i, { id }] of rows) {
+    if (inserted.has(id) && !firsts.has(id)) firsts.set(id, i);
+  }
+  return firsts.values();
 }
 
 function traceRowsOf(entries: readonly StoreEntry[]): Map<number, Insertable<TraceTable>> {

@@ -21,6 +21,17 @@ const NONE: Patience = { ms: 0, reached: false };
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 3000;
 
+/** What stands in for the driver's error where no answer came. */
+class NoAnswer extends Error {}
+
+/**
+ * Whether the database may have done what it was asked for although it failed, or may still do it: the connection was
+ * lost, or its answer took too long, in this attempt or in one before it.
+ */
+export function mayBeDone(thrown: unknown): boolean {
+  return thrown instanceof RlcfError && thrown.cause instanceof NoAnswer;
+}
+
 /**
  * Runs something that uses the database, translates what it throws, and runs it again while the cause is one that passes
  * and the patience lasts.
@@ -40,6 +51,7 @@ export async function attempt<T>(
   patience: Patience = NONE,
 ): Promise<T> {
   const started = performance.now();
+  let isUnsure = false;
   for (let tries = 1;; tries++) {
     try {
       return await work(tries > 1);
@@ -48,12 +60,13 @@ export async function attempt<T>(
       const explanation = database.explain(error);
       // Not the driver's doing: a defect of ours, shown as it is.
       if (explanation === undefined) throw error;
+      isUnsure ||= explanation.mayBeDone === true;
       // Not all at the same time, where many lost the server at once.
       const pause = Math.min(FIRST_PAUSE_MS * 2 ** (tries - 1), LONGEST_PAUSE_MS) * (0.5 + Math.random() / 2);
       const elapsed = performance.now() - started;
       if (!passes(explanation, patience) || elapsed + pause > patience.ms) {
         const advice = await database.adviseOn?.(error);
-        const advised = advice === undefined ? explanation : { ...explanation, hint: advice };
+        const advised = { ...explanation, ...(advice === undefined ? {} : { hint: advice }), mayBeDone: isUnsure };
         throw translated(action, withTries(advised, tries, elapsed), error);
       }
       getLogger(["rlcf", "store"]).warn("could not {action}: {cause}; trying again", {
@@ -74,11 +87,11 @@ function withTries(explanation: Explanation, tries: number, elapsedMs: number): 
   return { ...explanation, cause: `${explanation.cause}, tried ${tries} times in ${(elapsedMs / 1000).toFixed(1)} s` };
 }
 
-function translated(action: string, { cause, hint }: Explanation, error: unknown): RlcfError {
+function translated(action: string, { cause, hint, mayBeDone }: Explanation, error: unknown): RlcfError {
   // The driver's own error holds the connection's settings, and loggers print causes: only its name is kept.
   const code = typeof error === "object" && error !== null && "code" in error ? ` (${String(error.code)})` : "";
   return new RlcfError("database", `cannot ${action}: ${cause}`, {
     ...(hint === undefined ? {} : { hint }),
-    cause: new Error(`${error instanceof Error ? error.name : "Error"}${code}`),
+    cause: new (mayBeDone === true ? NoAnswer : Error)(`${error instanceof Error ? error.name : "Error"}${code}`),
   });
 }

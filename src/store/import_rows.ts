@@ -4,6 +4,7 @@
  * @module
  */
 import type { Insertable, Kysely } from "kysely";
+import type { Changed } from "./attempts.ts";
 import type { Database } from "./database.ts";
 import { insertFeedback, markTraces } from "./feedback.ts";
 import { feedbackRow } from "./feedback_rows.ts";
@@ -21,8 +22,12 @@ const TABLE_OF = {
   checkpoint: "policy_checkpoints",
 } as const satisfies Readonly<Record<StoredKind, keyof Tables>>;
 
-/** Stores a batch; see RLCFPersistence.importBatch. */
-export async function importBatch({ db }: Database, batch: ImportBatch): Promise<ImportCounts> {
+/**
+ * Stores a batch; see RLCFPersistence.importBatch.
+ *
+ * @param stored what earlier attempts at the same batch have stored
+ */
+export async function importBatch({ db }: Database, batch: ImportBatch, stored: Changed): Promise<ImportCounts> {
   const { traces = [], feedback = [], sessions = [], checkpoints = [] } = batch;
   const judged = new Set(feedback.map(({ traceId }) => traceId));
   const traceRows = traces.map(({ trace, context }) => {
@@ -38,11 +43,13 @@ export async function importBatch({ db }: Database, batch: ImportBatch): Promise
     for (let i = 0; i < older.length; i += ROWS_PER_INSERT) {
       await markTraces(transaction, older.slice(i, i + ROWS_PER_INSERT));
     }
+    const newSessions = await insertSessions(transaction, sessions.map(sessionRowOf));
+    const newCheckpoints = await insertCheckpoints(transaction, checkpoints.map(checkpointRowOf));
     return {
-      traces: newTraces.size,
-      feedback: newFeedback.size,
-      sessions: await insertSessions(transaction, sessions.map(sessionRowOf)),
-      checkpoints: await insertCheckpoints(transaction, checkpoints.map(checkpointRowOf)),
+      traces: stored.add("trace", newTraces).size,
+      feedback: stored.add("feedback", newFeedback).size,
+      sessions: stored.add("session", newSessions).size,
+      checkpoints: stored.add("checkpoint", newCheckpoints).size,
     };
   });
 }
@@ -58,19 +65,25 @@ export async function knownIds({ db }: Database, kind: StoredKind, ids: readonly
   return known;
 }
 
-/** Gives files to a checkpoint that has none; see RLCFPersistence.setPolicyFiles. */
+/**
+ * Gives files to a checkpoint that has none; see RLCFPersistence.setPolicyFiles.
+ *
+ * @param again whether an earlier attempt may have given it these files unheard
+ */
 export async function setPolicyFiles(
   { db }: Database,
   version: string,
   policyType: string,
   files: { readonly stateDictPath: string; readonly manifestSha256: string },
+  again = false,
 ): Promise<boolean> {
-  const { numUpdatedRows } = await db.updateTable("policy_checkpoints")
-    .set({
-      state_dict_path: optionalName(files.stateDictPath, "state_dict_path", 500),
-      manifest_sha256: files.manifestSha256,
-    })
-    .where("policy_type", "=", policyType).where("version", "=", version).where("state_dict_path", "is", null)
+  const own = {
+    state_dict_path: optionalName(files.stateDictPath, "state_dict_path", 500),
+    manifest_sha256: files.manifestSha256,
+  };
+  const { numUpdatedRows } = await db.updateTable("policy_checkpoints").set(own)
+    .where("policy_type", "=", policyType).where("version", "=", version)
+    .where((eb) => eb.or([eb("state_dict_path", "is", null), ...again ? [eb.and(own)] : []]))
     .executeTakeFirstOrThrow();
   return numUpdatedRows > 0n;
 }
@@ -120,17 +133,17 @@ function checkpointRowOf(checkpoint: PolicyCheckpoint): Insertable<CheckpointTab
   };
 }
 
-/** Inserts the rows whose ids are new and returns how many they are. */
-async function insertSessions(db: Kysely<Tables>, rows: readonly Insertable<SessionTable>[]): Promise<number> {
-  if (rows.length === 0) return 0;
+/** Inserts the rows whose ids are new and returns these ids. */
+async function insertSessions(db: Kysely<Tables>, rows: readonly Insertable<SessionTable>[]): Promise<string[]> {
+  if (rows.length === 0) return [];
   const added = await db.insertInto("training_sessions").values(rows)
     .onConflict((conflict) => conflict.column("id").doNothing()).returning("id").execute();
-  return added.length;
+  return added.map(({ id }) => id);
 }
 
-async function insertCheckpoints(db: Kysely<Tables>, rows: readonly Insertable<CheckpointTable>[]): Promise<number> {
-  if (rows.length === 0) return 0;
+async function insertCheckpoints(db: Kysely<Tables>, rows: readonly Insertable<CheckpointTable>[]): Promise<string[]> {
+  if (rows.length === 0) return [];
   const added = await db.insertInto("policy_checkpoints").values(rows)
     .onConflict((conflict) => conflict.doNothing()).returning("id").execute();
-  return added.length;
+  return added.map(({ id }) => id);
 }

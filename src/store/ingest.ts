@@ -5,6 +5,7 @@
  */
 import type { Insertable, Kysely } from "kysely";
 import { RlcfError } from "../base/errors.ts";
+import type { Changed } from "./attempts.ts";
 import type { Database } from "./database.ts";
 import { insertFeedback, markTraces } from "./feedback.ts";
 import { feedbackRow } from "./feedback_rows.ts";
@@ -14,27 +15,38 @@ import { traceRow } from "./trace_rows.ts";
 import { insertTraces, ROWS_PER_INSERT } from "./traces.ts";
 
 /** The rows of a batch, each id once. */
-interface Batch {
+export interface Batch {
+  /** By their ids. */
   readonly traces: ReadonlyMap<string, Insertable<TraceTable>>;
+  /** By their ids. */
   readonly feedback: ReadonlyMap<string, Insertable<FeedbackTable>>;
   /** Rows before the ids were made unique. */
   readonly rows: number;
 }
 
-/** Stores a batch; see RLCFPersistence.ingest. */
-export async function ingest({ db }: Database, records: readonly IngestRecord[]): Promise<IngestCounts> {
-  const batch = batchOf(records);
+/**
+ * Stores a batch; see RLCFPersistence.ingest.
+ *
+ * @param stored what earlier attempts at the same batch have stored
+ */
+export async function ingest({ db }: Database, batch: Batch, stored: Changed): Promise<IngestCounts> {
   if (batch.rows === 0) return { traces: 0, feedback: 0, duplicates: 0 };
   return await db.transaction().execute(async (transaction) => {
     const traces = await insertTraces(transaction, [...batch.traces.values()]);
     await checkOlderTraces(transaction, batch, traces);
     const feedback = await insertFeedback(transaction, [...batch.feedback.values()]);
     await settleMarks(transaction, batch, traces, feedback);
-    return { traces: traces.size, feedback: feedback.size, duplicates: batch.rows - traces.size - feedback.size };
+    const [newTraces, newFeedback] = [stored.add("trace", traces).size, stored.add("feedback", feedback).size];
+    return { traces: newTraces, feedback: newFeedback, duplicates: batch.rows - newTraces - newFeedback };
   });
 }
 
-function batchOf(records: readonly IngestRecord[]): Batch {
+/**
+ * The rows of records, made once for all attempts: ids that were not given are chosen here.
+ *
+ * @throws RlcfError("usage") that names the record
+ */
+export function batchOf(records: readonly IngestRecord[]): Batch {
   const traces = new Map<string, Insertable<TraceTable>>();
   const feedback = new Map<string, Insertable<FeedbackTable>>();
   let rows = 0;

@@ -44,9 +44,12 @@ export async function acquireLease(
   // A holder may let go between our attempt and our look at who holds it: then the next attempt succeeds.
   let gone: LeaseHolder | undefined;
   for (let tries = 0;; tries++) {
+    const before = await lastHolder(database, policyType);
     const row = await tryToAcquire(database, policyType, timing, gone);
     if (row !== undefined) {
-      if (gone !== undefined && row.token === gone.token + 1) await sayTakenOver(gone);
+      if (gone !== undefined && row.token === gone.token + 1) sayTakenOver(gone);
+      // Whether it died or its lease expired: it has a successor, and nobody asks for its proof again.
+      if (before !== null && before.token < row.token) await forgetProof(before);
       const holder = holderFromRow(row);
       return new HeldLease(database, holder, await ProofOfLife.give(holder), { timing, patience });
     }
@@ -72,6 +75,13 @@ export async function requireHeld(
   const successor = await transaction.selectFrom("training_leases").selectAll().where("policy_type", "=", policyType)
     .executeTakeFirst();
   throw heldBy(policyType, successor === undefined ? null : holderFromRow(successor), "go on with");
+}
+
+/** Who took a lease last, whether or not it is still held. */
+async function lastHolder({ db }: Database, policyType: string): Promise<LeaseHolder | null> {
+  const row = await db.selectFrom("training_leases").selectAll().where("policy_type", "=", policyType)
+    .executeTakeFirst();
+  return row === undefined ? null : holderFromRow(row);
 }
 
 /** Who holds a lease now; see RLCFPersistence.getLeaseHolder. */
@@ -100,13 +110,12 @@ async function tryToAcquire(
   return rows[0];
 }
 
-async function sayTakenOver(gone: LeaseHolder): Promise<void> {
+function sayTakenOver(gone: LeaseHolder): void {
   getLogger(["rlcf", "store"]).warn(
     "Process {processId} on this host ended without letting go of the lease of {policyType}, which it had held since " +
       "{acquiredAt}: taken over",
     { processId: gone.processId, policyType: gone.policyType, acquiredAt: gone.acquiredAt },
   );
-  await forgetProof(gone);
 }
 
 /** A lease that this process holds. */

@@ -129,8 +129,11 @@ export interface RLCFPersistence extends AsyncDisposable {
     policyType: string,
     files: { readonly stateDictPath: string; readonly manifestSha256: string },
   ): Promise<boolean>;
-  /** Removes rows of checkpoints that are neither active nor tagged; returns how many. */
-  deletePolicyCheckpoints(policyType: string, versions: readonly string[], options?: Fence): Promise<number>;
+  /**
+   * Removes rows of checkpoints that are neither active nor tagged; returns which of the versions have no row now, and so
+   * may lose their files: also those that had none before.
+   */
+  deletePolicyCheckpoints(policyType: string, versions: readonly string[], options?: Fence): Promise<string[]>;
   /**
    * Makes a version the only active one of its type, in one transaction with its entry in the history. False, and
    * nothing changed, if the version does not exist; true, and nothing changed, if it is active already.

@@ -27,6 +27,9 @@ Deno.test("a URL without a password stays as it is", () => {
     ":memory:",
     "",
     "not a URL",
+    "https://sso.firm.it:8443/u/anna@firm.it",
+    "http://localhost:80?to=a@b",
+    "https://[::1]:8443/a:b@c",
   ];
   for (const url of urls) equal(maskedUrl(url), url);
 });
@@ -63,6 +66,9 @@ Deno.test("a malformed URL does not show its password either", () => {
     "postgres://u:hidden@h/db?password=hid@den",
     "postgres://h:5432/db?password=hid:den@hidden",
     "postgres://h/db?password=hid:den@hidden",
+    "https://u:hidden@h:443/p",
+    "https://u:hid/den@h",
+    "https://h:443/x@y?password=hidden",
   ];
   for (const url of urls) {
     const masked = maskedUrl(url);

@@ -1,12 +1,15 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import fc from "fast-check";
+import { DISK } from "../../src/checkpoint/files.ts";
 import { loadCheckpoint } from "../../src/checkpoint/load.ts";
 import { publishCheckpoint } from "../../src/checkpoint/publish.ts";
 import {
   chooseExpired,
   type DatedVersion,
+  manifestHash,
   removeCheckpoint,
+  removeThisCheckpoint,
   sweepTemporaries,
 } from "../../src/checkpoint/retention.ts";
 import { isPeriodic } from "../../src/checkpoint/version.ts";
@@ -169,3 +172,42 @@ Deno.test("two sweeps at once do not disturb each other, and without a directory
     assert.deepEqual(namesIn(root), []);
     assert.deepEqual(await sweepTemporaries(join(root, "none"), 0), []);
   }));
+
+Deno.test("a checkpoint is removed only while it is the one that is meant, and nobody wants it", async () => {
+  await withDirectory(async (root) => {
+    const { path, sha256 } = await publishCheckpoint(root, sampleContent());
+    assert.equal(await manifestHash(root, path), sha256);
+    const unwanted = (): Promise<boolean> => Promise.resolve(true);
+    assert.equal(await removeThisCheckpoint(root, path, "0".repeat(64), unwanted), false);
+    assert.equal(await removeThisCheckpoint(root, path, undefined, unwanted), false);
+    assert.equal(await removeThisCheckpoint(root, path, sha256, () => Promise.resolve(false)), false);
+    const refused = removeThisCheckpoint(root, path, sha256, () => Promise.reject(new Error("no answer")));
+    await assert.rejects(refused, /no answer/);
+    assert.deepEqual(namesIn(root), [path]);
+    await loadCheckpoint(root, path, sha256);
+    assert.equal(await removeThisCheckpoint(root, path, sha256, unwanted), true);
+    assert.deepEqual(namesIn(root), []);
+    assert.equal(await removeThisCheckpoint(root, path, undefined, unwanted), false);
+  });
+});
+
+Deno.test("a checkpoint that takes the place of the one that is meant at the last moment gets its place back", async () => {
+  await withDirectory(async (root) => {
+    const { path, sha256 } = await publishCheckpoint(root, sampleContent());
+    let other = "";
+    const disk = {
+      ...DISK,
+      rename: async (from: string, to: string): Promise<void> => {
+        if (other === "") {
+          await removeCheckpoint(root, path);
+          other = (await publishCheckpoint(root, { ...sampleContent(), createdAt: "2026-02-03T04:05:06Z" })).sha256;
+        }
+        await DISK.rename(from, to);
+      },
+    };
+    assert.equal(await removeThisCheckpoint(root, path, sha256, () => Promise.resolve(true), disk), false);
+    assert.notEqual(other, sha256);
+    assert.deepEqual(namesIn(root), [path]);
+    await loadCheckpoint(root, path, other);
+  });
+});

@@ -33,6 +33,18 @@ async function legacyIn(place: Workplace, traces: number): Promise<string> {
   return path;
 }
 
+Deno.test("the command that is proposed for the weights can be copied, whatever their file is called", async () => {
+  using place = new Workplace();
+  const legacy = await legacyIn(place, 2);
+  {
+    using database = new DatabaseSync(legacy);
+    database.prepare("update rlcf_policy_checkpoints set state_dict_path = ?").run("old $(touch pwned); it's.pt");
+  }
+  const { code, stderr } = await place.run(["import", "--from", `sqlite:///${legacy}`]);
+  assert.equal(code, 0, stderr);
+  assert.ok(stderr.includes(String.raw`rlcf import --checkpoint 'old $(touch pwned); it'\''s.pt' --activate`), stderr);
+});
+
 Deno.test("a database is imported, its rejects are kept, and a second run adds nothing", async () => {
   using place = new Workplace();
   const legacy = await legacyIn(place, 20);

@@ -53,6 +53,14 @@ Deno.test("doctor creates no database, and says that there is none", async () =>
   assert.deepEqual([...Deno.readDirSync(work.path)].map(({ name }) => name), ["small.yaml"]);
 });
 
+Deno.test("doctor --help says what each exit code means", async () => {
+  const { code, stdout } = await rlcf(["doctor", "--help"]);
+  assert.equal(code, 0);
+  const codes = [...stdout.matchAll(/^ {2}(\d+) {2,}\S/gm)].map(([, number]) => Number(number));
+  assert.deepEqual(codes, [0, 1, 2, 4, 6, 7]);
+  assert.match(stdout.replaceAll(/\s+/g, " "), /1 findings, .*; a database that is named and does not exist is one;/);
+});
+
 Deno.test("doctor without a database is clean", async () => {
   using work = new Workplace();
   const { code, stderr } = await rlcf(["doctor", "--config", work.config], { cwd: work.path });

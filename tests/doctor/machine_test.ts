@@ -125,11 +125,42 @@ Deno.test("texts are masked where a password stands, and nowhere else", () => {
     ["sqlite:///rlcf.db, mail to a@b.example, http://h:80/p", "sqlite:///rlcf.db, mail to a@b.example, http://h:80/p"],
     ["postgresql://u:***@h/d", "postgresql://u:***@h/d"],
     ['{"a":"http://h:80","b":"x@y"}', '{"a":"http://h:80","b":"x@y"}'],
+    // A port, and an `@` in what follows.
+    ["https://sso.firm.it:8443/u/anna@firm.it", "https://sso.firm.it:8443/u/anna@firm.it"],
+    [
+      "http://h:80/a:b@c, http://h:80?to=a@b, http://h:80#a@b",
+      "http://h:80/a:b@c, http://h:80?to=a@b, http://h:80#a@b",
+    ],
+    ["postgresql://h:5432/d?who=a@b", "postgresql://h:5432/d?who=a@b"],
+    [
+      "https://firm.it:8443,anna@firm.it or http://localhost:80;a@b",
+      "https://firm.it:8443,anna@firm.it or http://localhost:80;a@b",
+    ],
+    [String.raw`{"e":"see http://h:80\nanna@firm.it"}`, String.raw`{"e":"see http://h:80\nanna@firm.it"}`],
+    // Passwords, also of digits, with an `@`, and in the middle of a text.
+    ["postgresql://rlcf:12345@h:5432/d", "postgresql://rlcf:***@h:5432/d"],
+    ["postgresql://anna.rossi:54321@h/d", "postgresql://anna.rossi:***@h/d"],
+    ["https://anna:8443@firm.it/x@y", "https://anna:***@firm.it/x@y"],
+    ["redis://u:p@ss@h:6379/0", "redis://u:***@h:6379/0"],
+    ["at postgres://u:p%2Fw@h:5432/d?x=a@b: refused", "at postgres://u:***@h:5432/d?x=a@b: refused"],
+    [String.raw`{"e":"?sslpassword=x\"y"}`, String.raw`{"e":"?sslpassword=***\"y"}`],
   ] as const;
   for (const [text, wanted] of cases) {
     assert.equal(maskedText(text), wanted);
     assert.equal(maskedText(wanted), wanted);
   }
+});
+
+clinicTest("addresses of pages with a port and an @ are neither found nor changed", async (clinic) => {
+  const { store } = clinic.on;
+  const config = { note: "https://wiki.firm.it:8443/runs/owner/mario@firm.it" };
+  const users = ["https://sso.firm.it:8443/u/anna@firm.it", "https://sso.firm.it:8443/u/bruno@firm.it"];
+  const id = await store.startTrainingSession("gating", { config });
+  const metrics = { contradicting_users: users.map((user_id) => ({ user_id, episodes: 9, factor: 0.2 })) };
+  await store.completeTrainingSession(id, { policyVersionTo: "v1.0.0", numTraces: 1, numFeedback: 1, metrics });
+  assert.deepEqual(await clinic.treat(secretsCheck), []);
+  const [session] = await store.listTrainingSessions();
+  assert.deepEqual([session!.config, session!.metrics], [config, metrics]);
 });
 
 const finding = (fix: NonNullable<Finding["fix"]>): Finding => ({

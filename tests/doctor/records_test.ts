@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { clockCheck, clockFindings } from "../../src/doctor/clock.ts";
 import { databaseCheck } from "../../src/doctor/database.ts";
-import { verdictOf } from "../../src/doctor/examine.ts";
+import { treat, verdictOf } from "../../src/doctor/examine.ts";
 import { historyCheck } from "../../src/doctor/history.ts";
 import { integrityCheck } from "../../src/doctor/integrity.ts";
 import { leasesCheck } from "../../src/doctor/leases.ts";
@@ -148,6 +148,43 @@ clinicTest("a session that runs is left alone, and a dead one beside it is not",
   const statuses = new Map((await store.listTrainingSessions()).map(({ id, status }) => [id, status]));
   assert.deepEqual([statuses.get(dead), statuses.get(alive)], ["failed", "running"]);
   assert.deepEqual(await clinic.findings(sessionsCheck), []);
+});
+
+clinicTest("a session that came to life during the examination is left alone", async (clinic) => {
+  const { store } = clinic.on;
+  const before = await store.acquireLease("gating");
+  await clinic.with(async (patient) => {
+    const inspection = patient.inspection!;
+    // The leases are looked at first: the first trainer, which is another process, holds this one.
+    const leases = (await inspection.listLeases()).map((lease) => ({
+      ...lease,
+      holder: { ...lease.holder, processId: 1 },
+    }));
+    await before[Symbol.asyncDispose]();
+    const lease = await store.acquireLease("gating");
+    const [living, closed] = [await store.startTrainingSession("gating"), await store.startTrainingSession("gating")];
+    const stale = { ...patient, inspection: { ...inspection, listLeases: () => Promise.resolve(leases) } };
+    const findings = await sessionsCheck.examine(stale);
+    assert.equal(findings.length, 2);
+    const handedOver = `left session ${living} as it is: the training was handed over during the examination`;
+    assert.ok((await treat(findings)).some(({ did }) => did === handedOver));
+    await store.completeTrainingSession(living, {
+      policyVersionTo: "v1.0.0",
+      numTraces: 1,
+      numFeedback: 1,
+      metrics: {},
+    });
+    await store.failTrainingSession(closed, "by its own process", { status: "interrupted" });
+    await lease[Symbol.asyncDispose]();
+    assert.deepEqual(
+      (await treat(findings)).map(({ did }) => did?.replace(/^left session \S+ /, "")),
+      Array(2).fill("as it is: it has been closed in the meantime"),
+    );
+  });
+  assert.deepEqual((await store.listTrainingSessions()).map(({ status }) => status).sort(), [
+    "completed",
+    "interrupted",
+  ]);
 });
 
 clinicTest("feedback of traces that are gone is found, and so is the lost constraint", async (clinic) => {

@@ -13,6 +13,8 @@ import { findStoredPolicy } from "../../src/session/open_policy.ts";
 import { createPersistence } from "../../src/store/create.ts";
 import { type Finished, rlcf, start, Workplace } from "../cli/support.ts";
 import { postgresForTests, queryPostgres } from "../support/postgres.ts";
+import { inspectStore } from "../../src/store/inspection.ts";
+import { forgetProof } from "../../src/store/proof_of_life.ts";
 
 /** The seed of the moments at which processes are killed; named by the tests, so that a failure can be repeated. */
 export const CRASH_SEED = 20261122;
@@ -124,7 +126,15 @@ export class CrashSite implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#forgetProofs();
     await this.#release.disposeAsync();
+  }
+
+  /** Who was killed last has no successor here who would remove its file from /tmp. */
+  async #forgetProofs(): Promise<void> {
+    await using inspection = await inspectStore(this.url, 1);
+    if (inspection === null || (await inspection.getSchema()).missing.length > 0) return;
+    for (const { holder } of await inspection.listLeases()) await forgetProof(holder);
   }
 }
 

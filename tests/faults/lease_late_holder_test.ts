@@ -52,7 +52,8 @@ for (const method of ["savePolicyCheckpoint", "activatePolicy"] as const) {
       const rows = (await store.listPolicyCheckpoints("gating")).map(({ version }) => version);
       assert.deepEqual(rows, method === "savePolicyCheckpoint" ? [] : ["v1.0.0"]);
       const directories = await Array.fromAsync(Deno.readDir(root), ({ name }) => name);
-      assert.deepEqual(directories, rows.map((version) => `gating-${version}`));
+      // Files without a row are clutter; a late holder removes none, they might be its successor's.
+      assert.deepEqual(directories, ["gating-v1.0.0"]);
       const [session] = await store.listTrainingSessions("gating");
       assert.equal(session!.status, "failed");
       assert.match(session!.errorMessage!, /cannot go on with training gating: process \d+ on host/);

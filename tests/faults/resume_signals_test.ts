@@ -135,7 +135,7 @@ Deno.test("a run whose version is in use already is not taken up, and says so", 
 Deno.test("a second Ctrl-C leaves at once and does no damage", async () => {
   await using site = await CrashSite.open("sqlite", "  epochs: 3000\n  batch_size: 1", "  activate: always");
   await site.place.fill(RECORDS);
-  for (const gapMs of [0, 5, 40]) {
+  for (const gapMs of [0, 40, 250]) {
     const ended = await site.kill(["train"], { after: SESSION_OPEN, delayMs: 100, signal: "SIGINT", again: gapMs });
     assert.equal(ended.code, 130, ended.stderr);
     const { temporaries } = await assertSound(site, undefined);

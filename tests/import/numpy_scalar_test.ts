@@ -34,9 +34,34 @@ Deno.test("other types, other encodings and numbers of the wrong length are refu
   assert.throws(() => read(encoded("x", "rot13")), /not written as Latin-1/);
   assert.throws(() => read(encoded("€")), /not written as Latin-1/);
   assert.throws(() => read(scalar(dtype("f8"), encoded("\0".repeat(7)))), /not described as NumPy does it/);
+  assert.throws(() => read(encoded("\0".repeat(9))), /found a number of NumPy with 9 bytes, wanted at most 8/);
   assert.throws(() => read(scalar("f8", encoded("\0".repeat(8)))), /not described as NumPy does it/);
   assert.throws(
     () => read(new Call("numpy.core.multiarray", "_reconstruct", [])),
     /"numpy\.core\.multiarray\._reconstruct"/,
   );
+});
+
+Deno.test("a long text that is named again and again is never copied", () => {
+  const length = 1_000_000;
+  const text = new TextEncoder().encode(`X????${"a".repeat(length)}q\0X????latin1q\x01c_codecs\nencode\nq\x02`);
+  const view = new DataView(text.buffer);
+  view.setUint32(1, length, true);
+  view.setUint32(1 + 4 + length + 2 + 1, 6, true);
+  // h 2, h 0, h 1: the function and its arguments from the memo; a tuple of two; a call.
+  const calls = new TextEncoder().encode("h\x02h\0h\x01\x86R".replace("\x86", "?").repeat(1500));
+  for (let i = 6; i < calls.length; i += 8) calls[i] = 0x86;
+  const bomb = new Uint8Array([0x80, 2, ...text, ...calls, 0x2e]);
+  const copied: number[] = [];
+  const from = Uint8Array.from;
+  try {
+    Uint8Array.from = ((codes: number[]) => {
+      copied.push(codes.length);
+      return from.call(Uint8Array, codes);
+    }) as typeof Uint8Array.from;
+    assert.throws(() => readPickle(bomb, torchWorld("file.pt"), "file.pt"), /1000000 bytes, wanted at most 8/);
+  } finally {
+    Uint8Array.from = from;
+  }
+  assert.deepEqual(copied, []);
 });

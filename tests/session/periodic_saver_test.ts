@@ -123,14 +123,26 @@ Deno.test("a failure is heard of by the next save and by settling, and nothing i
   });
 });
 
-Deno.test("a session that ends otherwise waits for the version being written and begins no other", async () => {
-  await withSaver(2, async (saver, gate, workplace) => {
-    for (let i = 1; i <= 3; i++) await saver.save(versionAt(i));
+Deno.test("a session that ends otherwise waits for the version being written and writes the newest, but none between", async () => {
+  await withSaver(3, async (saver, gate, workplace) => {
+    for (let i = 1; i <= 4; i++) await saver.save(versionAt(i));
     const disposed = saver[Symbol.asyncDispose]();
     gate.open();
     await disposed;
-    assert.deepEqual(await episodesStored(workplace), [1]);
+    assert.deepEqual(gate.begun, ["ep.1", "ep.4"]);
+    assert.deepEqual(await episodesStored(workplace), [1, 4]);
+  });
+});
+
+Deno.test("a session that ends otherwise begins no other version after one that failed, and ends with its own error", async () => {
+  await withSaver(3, async (saver, gate, workplace) => {
+    gate.broken = "ep.1";
+    for (let i = 1; i <= 4; i++) await saver.save(versionAt(i));
+    const disposed = saver[Symbol.asyncDispose]();
+    gate.open();
+    await disposed;
     assert.deepEqual(gate.begun, ["ep.1"]);
+    assert.deepEqual(await episodesStored(workplace), []);
   });
 });
 

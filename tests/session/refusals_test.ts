@@ -108,6 +108,26 @@ Deno.test("the first failure is the one that is told, even when the session's ro
   await refuses(work.train({}, { store }), "database", /^the first failure$/);
 });
 
+Deno.test("a session whose process died after its version was activated counts as completed", async () => {
+  await using work = await Workplace.open(30);
+  let store = failing(work.store, "completeTrainingSession", new Error("killed"));
+  store = failing(store, "failTrainingSession", new Error("killed"));
+  await assert.rejects(work.train({ "checkpoint.activate": "always" }, { store }), /killed/);
+  await work.train();
+  await assert.rejects(work.train({ "checkpoint.activate": "never" }, { store }), /killed/);
+  await work.train();
+  const sessions = (await work.store.listTrainingSessions()).toReversed();
+  assert.deepEqual(sessions.map(({ status, policyVersionTo }) => [status, policyVersionTo]), [
+    ["completed", "v1.0.0"],
+    ["completed", "v1.0.1"],
+    // Nothing became of the version, so that this run may be taken up.
+    ["failed", null],
+    ["completed", "v1.0.3"],
+  ]);
+  const [first, second] = sessions;
+  assert.deepEqual([first!.numTraces, first!.numFeedback], [second!.numTraces, second!.numFeedback]);
+});
+
 Deno.test("a session that was left running by a process that died is closed by the next one", async () => {
   await using work = await Workplace.open(30);
   const id = await work.store.startTrainingSession("gating");

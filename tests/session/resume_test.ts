@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { RlcfError } from "../../src/base/errors.ts";
+import { verifyCheckpoint } from "../../src/checkpoint/load.ts";
 import type { FlagValues } from "../../src/config/resolve.ts";
 import { feedbackFromRating } from "../../src/feedback/factories.ts";
 import type { TrainRequest } from "../../src/session/train_session.ts";
@@ -169,6 +170,71 @@ Deno.test("a periodic version that is broken is not taken up", async () => {
   await interrupted(work, 1);
   await Deno.truncate(`${work.root}/gating-v1.0.0-ep.8/trainer.safetensors`, 10);
   await refuses(work.train(FLAGS, { resume: true }), "checkpoint", /trainer\.safetensors has 10 bytes/);
+});
+
+Deno.test("where the newest saved state is broken, the run goes on from the one before it, says so, and ends in the same bits", async () => {
+  await using whole = await Workplace.open(60);
+  await using cut = await Workplace.open(60);
+  const flags = { ...FLAGS, "checkpoint.save_frequency": 8, "checkpoint.keep_last_n": 10 };
+  await whole.train(flags);
+  await interrupted(cut, 90, flags);
+  const [newest, next, third] = (await cut.store.listPolicyCheckpoints("gating")).map(({ version }) => version);
+  await Deno.truncate(`${cut.root}/gating-${newest}/trainer.safetensors`, 10);
+  await Deno.remove(`${cut.root}/gating-${next}/manifest.json`);
+  const report = await cut.train(flags, { resume: true });
+  const { warnings } = report.metrics as { warnings: { name: string; message: string }[] };
+  assert.equal(warnings[0]!.name, "checkpoint_fallback");
+  assert.ok(
+    warnings[0]!.message.startsWith(
+      `the newest saved state ${newest} cannot be used, so the run is taken up at ${third}, and what was trained since`,
+    ),
+    warnings[0]!.message,
+  );
+  for (const file of FILES) {
+    assert.deepEqual(await cut.read("gating-v1.0.0", file), await whole.read("gating-v1.0.0", file), file);
+  }
+  // What was broken has been published again; but where the first one was interrupted, this one did not save.
+  const rows = (await cut.store.listPolicyCheckpoints("gating")).filter(({ version }) => version !== newest);
+  assert.ok(rows.some(({ version }) => version === next));
+  for (const { version, stateDictPath, manifestSha256 } of rows) {
+    assert.deepEqual(await verifyCheckpoint(cut.root, stateDictPath!, manifestSha256!), [], version);
+  }
+});
+
+Deno.test("a broken state is not replaced by one of another run", async () => {
+  await using work = await Workplace.open(60);
+  await interrupted(work, 1);
+  await interrupted(work, 1);
+  const [newest] = await work.store.listPolicyCheckpoints("gating");
+  assert.equal(newest!.version, "v1.0.1-ep.8");
+  await Deno.truncate(`${work.root}/gating-v1.0.1-ep.8/trainer.safetensors`, 10);
+  await refuses(work.train(FLAGS, { resume: true }), "checkpoint", /trainer\.safetensors has 10 bytes/);
+});
+
+Deno.test("sessions of another program, imported after an interruption, do not hide it", async () => {
+  await using work = await Workplace.open(60);
+  await interrupted(work, 20);
+  const sessions = Array.from({ length: 60 }, (_, i) => {
+    const at = new Date(Date.now() + i + 5).toISOString();
+    return {
+      id: crypto.randomUUID(),
+      policyType: "gating",
+      status: i % 2 === 0 ? "completed" as const : "failed" as const,
+      policyVersionFrom: null,
+      policyVersionTo: null,
+      numTraces: 0,
+      numFeedback: 0,
+      metrics: {},
+      config: {},
+      host: null,
+      processId: null,
+      errorMessage: null,
+      startedAt: at,
+      endedAt: at,
+    };
+  });
+  await work.store.importBatch({ sessions });
+  assert.equal((await work.train(FLAGS, { resume: true })).version, "v1.0.0");
 });
 
 Deno.test("after an interruption a new session takes a version of its own", async () => {

@@ -139,9 +139,10 @@ testOnEach("active and tagged checkpoints cannot be removed", async ({ store }) 
   assert.equal(await store.tagPolicyCheckpoint("v3", "gating", "before the audit"), true);
   assert.equal(await store.tagPolicyCheckpoint("v9", "gating", "x"), false);
   assert.equal((await store.getPolicyCheckpoint("v3", "gating"))?.tag, "before the audit");
-  assert.equal(await store.deletePolicyCheckpoints("gating", [...versions, "v9"]), 2);
+  assert.deepEqual(await store.deletePolicyCheckpoints("gating", [...versions, "v9"]), ["v1", "v4", "v9"]);
   assert.deepEqual((await store.listPolicyCheckpoints("gating")).map(({ version }) => version), ["v3", "v2"]);
   assert.equal(await store.tagPolicyCheckpoint("v3", "gating", null), true);
-  assert.equal(await store.deletePolicyCheckpoints("gating", versions), 1);
-  assert.equal(await store.deletePolicyCheckpoints("gating", []), 0);
+  // What an attempt whose answer was lost had removed counts as well.
+  assert.deepEqual(await store.deletePolicyCheckpoints("gating", versions), ["v1", "v3", "v4"]);
+  assert.deepEqual(await store.deletePolicyCheckpoints("gating", []), []);
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { RlcfError } from "../../src/base/errors.ts";
-import { attempt } from "../../src/store/errors.ts";
+import { attempt, mayBeDone } from "../../src/store/errors.ts";
 import { explainPostgres } from "../../src/store/postgres/errors.ts";
 import { refusal } from "./refusals.ts";
 
@@ -36,4 +36,28 @@ Deno.test("defects and errors in the user's words pass as they are", async () =>
     const work = attempt("read x", { explain: (error) => explainPostgres(error, "") }, () => Promise.reject(thrown));
     await assert.rejects(work, (error) => error === thrown);
   }
+});
+
+Deno.test("only a failure that the server answered, at every attempt, says that nothing was done", async () => {
+  const coded = (code: string): Error => Object.assign(new Error("x"), { code });
+  const cases: [Error[], boolean][] = [
+    [[coded("53100")], false],
+    [[coded("40001"), coded("53100")], false],
+    [[coded("08006"), coded("53100")], true],
+    [[new Error("Query read timeout"), coded("42501")], true],
+    [[new Error("Connection terminated unexpectedly")], true],
+    [[coded("ECONNRESET")], true],
+    [[coded("08007")], true],
+  ];
+  for (const [failures, wanted] of cases) {
+    const left = [...failures];
+    const work = attempt(
+      "store x",
+      { explain: (error) => explainPostgres(error, "") },
+      () => Promise.reject(left.length > 1 ? left.shift() : left[0]),
+      { ms: 300, reached: true },
+    );
+    await assert.rejects(work, (error) => mayBeDone(error) === wanted, `${failures.map(String)}`);
+  }
+  assert.equal(mayBeDone(new RlcfError("usage", "y")), false);
 });

@@ -97,12 +97,13 @@ export function explainPostgres(error: unknown, password: string): Explanation |
   const first = error instanceof AggregateError && error.errors.length > 0 ? error.errors[0] : error;
   const message = withoutPassword(messageOf(first).split("\n", 1)[0]!, password);
   const code = codeOf(first);
+  const mayBeDone = isConnectionLost(first);
   const known = code === undefined ? undefined : EXPLANATIONS[code];
-  if (known !== undefined) return explanation(known[0], message, known[1], known[2]);
+  if (known !== undefined) return { ...explanation(known[0], message, known[1], known[2]), mayBeDone };
   for (const [pattern, cause, hint, passes] of MESSAGES) {
-    if (pattern.test(message)) return explanation(cause, message, hint, passes);
+    if (pattern.test(message)) return { ...explanation(cause, message, hint, passes), mayBeDone };
   }
-  return code === undefined ? undefined : { cause: `${message} (${code})` };
+  return code === undefined ? undefined : { cause: `${message} (${code})`, mayBeDone };
 }
 
 function explanation(cause: string, message: string, hint: string, passes: Passes | undefined): Explanation {
