@@ -105,7 +105,7 @@ Deno.test("policy show tells the verdict in a few facts, and nothing of a versio
   assert.match(shown, /judged\nverdict +(promote|hold|reject)\nvalue +0\.\d{3}.*doubly robust, \d+ held out\n/);
   assert.match(
     shown,
-    /compared with +0\.\d{3} of v1\.0\.0\ndifference +[+-]0\.\d{3}, [+-]\d\.\d{3} to [+-]\d\.\d{3} with/,
+    /compared with +0\.\d{3} of v1\.0\.0\ndifference +[+-]0\.\d{3,}, [+-]0\.\d{3,} to [+-]0\.\d{3,} with/,
   );
   assert.match(shown, /question +1 about v1\.0\.0/);
   assert.ok(!shown.includes("[object Object]") && !shown.includes("evaluation.candidate"), shown);
