@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { REACT_ACTIONS, RELATION_TYPES } from "../trace/vocabulary.ts";
 import {
   choice,
   decimal,
@@ -173,15 +174,7 @@ const react_policy = {
     help: "added to the reward of every step but an episode's last",
   }),
   actions: textList({
-    default: [
-      "search_knowledge_graph",
-      "read_article",
-      "get_related_articles",
-      "search_precedents",
-      "extract_principle",
-      "final_answer",
-      "stop_and_summarize",
-    ],
+    default: REACT_ACTIONS,
     min: 2,
     max: 1024,
     flag: "--react-actions",
@@ -242,19 +235,7 @@ const traversal_policy = {
     help: "width of the hidden layer; 0 = linear",
   }),
   relations: textList({
-    default: [
-      "RIFERIMENTO",
-      "CITATO_DA",
-      "MODIFICA",
-      "MODIFICATO_DA",
-      "DEROGA",
-      "DEROGATO_DA",
-      "ABROGATO_DA",
-      "ABROGA",
-      "INTERPRETED_BY",
-      "RELATED_TO",
-      "APPLIES_TO",
-    ],
+    default: RELATION_TYPES,
     min: 1,
     max: 1024,
     flag: "--traversal-relations",

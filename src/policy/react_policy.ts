@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { REACT_ACTIONS } from "../trace/vocabulary.ts";
 import { RlcfError } from "../base/errors.ts";
 import { createLastingEngine, type EngineEntry } from "../engine/create.ts";
 import type { BackendName, NetworkShape, PolicyEngine } from "../engine/engine.ts";
@@ -15,16 +16,7 @@ import { initialState } from "../engine/network.ts";
 import { GatingPolicy, type SampleOptions } from "./gating_policy.ts";
 import { exportStateDict, importStateDict, type StateDict } from "./state_dict.ts";
 
-/** The actions of the original's agent, in its order. */
-export const REACT_ACTIONS: readonly string[] = [
-  "search_knowledge_graph",
-  "read_article",
-  "get_related_articles",
-  "search_precedents",
-  "extract_principle",
-  "final_answer",
-  "stop_and_summarize",
-];
+export { REACT_ACTIONS };
 
 /** What {@link ReActPolicy.create} takes. */
 export interface ReActPolicyOptions {

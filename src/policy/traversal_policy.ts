@@ -12,26 +12,14 @@
  *
  * @module
  */
+import { RELATION_TYPES } from "../trace/vocabulary.ts";
 import { RlcfError } from "../base/errors.ts";
 import type { BackendName } from "../engine/engine.ts";
 import { defaultInputScale } from "../engine/network.ts";
 import { GatingPolicy } from "./gating_policy.ts";
 import type { StateDict, StateTensor } from "./state_dict.ts";
 
-/** The relations of the original's graph, in its order. */
-export const RELATION_TYPES: readonly string[] = [
-  "RIFERIMENTO",
-  "CITATO_DA",
-  "MODIFICA",
-  "MODIFICATO_DA",
-  "DEROGA",
-  "DEROGATO_DA",
-  "ABROGATO_DA",
-  "ABROGA",
-  "INTERPRETED_BY",
-  "RELATED_TO",
-  "APPLIES_TO",
-];
+export { RELATION_TYPES };
 
 /** The relation as which unknown ones are weighed. */
 export const UNKNOWN_RELATION = "RELATED_TO";
