@@ -9,6 +9,7 @@
 import { parseArgs } from "node:util";
 import { estimateValue, ESTIMATORS } from "../src/evaluate/policy_value.ts";
 import { heldOutValues } from "../src/evaluate/reward_values.ts";
+import { fitRewardModel } from "../src/train/reward_model.ts";
 import { logSupport } from "../src/evaluate/support.ts";
 import { LoggedWorld } from "../tests/support/logged_world.ts";
 
@@ -37,7 +38,7 @@ for (let seed = 0; seed < logs; seed++) {
   const [training, holdout] = [all.subarray(0, TRAINING), all.subarray(TRAINING)];
   const found = estimateValue(episodes, holdout, world.route(episodes, holdout, policy), {
     support: logSupport(episodes),
-    valuesNE: heldOutValues(episodes, training, holdout, 10),
+    valuesNE: heldOutValues(episodes, training, holdout, fitRewardModel(episodes, training, 10)),
     seed,
   });
   for (const name of ESTIMATORS) {

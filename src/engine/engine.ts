@@ -109,8 +109,13 @@ export interface PolicyEngine extends AsyncDisposable {
   readonly shape: NetworkShape;
   /** Replaces parameters, moments and step count. Throws when the shape differs from the engine's. */
   load(state: TrainingState): Promise<void>;
-  /** A copy of parameters, moments and step count as they are now. */
-  read(): Promise<TrainingState>;
+  /**
+   * A copy of parameters, moments and step count as they are now.
+   *
+   * @param worn a state of this shape that nobody looks at any more: its arrays may be written over and returned. New
+   * memory can cost ten times what the copy does
+   */
+  read(worn?: TrainingState): Promise<TrainingState>;
   /** Replaces the set that {@link train} visits: inputs [N, I], unscaled. The engine may keep or copy the array. */
   upload(inputsNI: Float32Array): Promise<void>;
   /** Runs ceil(M / batchSize) steps over the uploaded inputs and returns what each measured. */

@@ -95,8 +95,8 @@ export class FallbackEngine implements PolicyEngine {
   }
 
   /** A copy of parameters, moments and step count. */
-  async read(): Promise<TrainingState> {
-    const state = await this.#use((engine) => engine.read());
+  async read(worn?: TrainingState): Promise<TrainingState> {
+    const state = await this.#use((engine) => engine.read(worn));
     this.#remember(state);
     return state;
   }

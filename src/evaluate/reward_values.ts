@@ -4,24 +4,23 @@
  * @module
  */
 import type { EpisodeSet } from "../episodes/episode_set.ts";
-import { crossFitValues, fitRewardModel, predictRows } from "../train/reward_model.ts";
+import { crossFitValues, predictRows, type RewardModel } from "../train/reward_model.ts";
 
 /**
  * Values [N, E] of the held-out rows, by one model fitted to the training rows alone; 0 elsewhere. Undefined where there
  * is nothing to fit.
  *
- * @param ridge as found by a cross-fit of the same training rows; found again if absent
+ * @param model fitted to the training rows already; fitted now if absent
  */
 export function heldOutValues(
   episodes: EpisodeSet,
   training: Uint32Array,
   holdout: Uint32Array,
-  ridge?: number,
+  model?: RewardModel,
 ): Float32Array | undefined {
   if (training.length === 0 || holdout.length === 0) return undefined;
-  const model = fitRewardModel(episodes, training, ridge ?? crossFitValues(episodes, training).ridge);
   const valuesNE = new Float32Array(episodes.size * episodes.experts.length);
-  predictRows(model, episodes, holdout, valuesNE);
+  predictRows(model ?? crossFitValues(episodes, training).model, episodes, holdout, valuesNE);
   return withinRewards(valuesNE);
 }
 

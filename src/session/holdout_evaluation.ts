@@ -12,6 +12,7 @@ import { type LogSupport, logSupport } from "../evaluate/support.ts";
 import { type LevelName, LEVELS } from "../feedback/levels.ts";
 import type { GatingPolicy } from "../policy/gating_policy.ts";
 import type { RLCFPersistence } from "../store/persistence.ts";
+import type { RewardModel } from "../train/reward_model.ts";
 import type { EvaluationReport } from "./report.ts";
 import type { TrainingLog } from "./training_log.ts";
 
@@ -66,8 +67,8 @@ export function evaluateOnHoldout(parts: {
   candidateNE: Float32Array;
   active: Contestant | null;
   activeVersion: string | null;
-  /** Ridge of the reward model, if training found it. */
-  ridge: number | undefined;
+  /** The reward model of the training rows, if training fitted one. */
+  rewardModel: RewardModel | undefined;
   /** Which challenger of the active version this is, from 1. */
   question: number;
   levelMargin: number;
@@ -76,7 +77,7 @@ export function evaluateOnHoldout(parts: {
   const { trainingLog: { episodes, split }, candidateNE, active, seed } = parts;
   const { training, holdout } = split;
   const support = logSupport(episodes);
-  const context = { support, seed, valuesNE: heldOutValues(episodes, training, holdout, parts.ridge) };
+  const context = { support, seed, valuesNE: heldOutValues(episodes, training, holdout, parts.rewardModel) };
   const estimated = (weightsNE: Float32Array): ValueEstimate | null =>
     holdout.length === 0 ? null : estimateValue(episodes, holdout, weightsNE, context);
   const candidate = estimated(candidateNE);

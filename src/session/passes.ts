@@ -9,6 +9,7 @@ import { periodicVersion } from "../checkpoint/version.ts";
 import type { Config } from "../config/schema.ts";
 import { type Disagreement, disagreementOf } from "../episodes/disagreement.ts";
 import type { Contradiction } from "../train/contradictions.ts";
+import type { RewardModel } from "../train/reward_model.ts";
 import type { SingleStepTrainer } from "../train/single_step_trainer.ts";
 import { epochsFor, type RunCursor, TrainingRun } from "../train/training_run.ts";
 import { fallbackReports } from "./fallbacks.ts";
@@ -28,8 +29,8 @@ export interface PassesResult extends Trained {
   readonly visitedBefore: number;
   /** Users who counted less than their authority says. */
   readonly contradictions: readonly Contradiction[];
-  /** The ridge of the reward model that was learned from; undefined where the objective needs none. */
-  readonly ridge: number | undefined;
+  /** The reward model of the training rows, for the evaluation; undefined where the objective needs none. */
+  readonly rewardModel: RewardModel | undefined;
 }
 
 /** The passes over the training rows, with a periodic version for every `save_frequency` episodes of the log. */
@@ -78,7 +79,7 @@ export async function trainPasses(
   const save = async (): Promise<void> => {
     await saver.save({
       version: periodicVersion(version, run.visited),
-      snapshot: await snapshotOf(trainer, parts.relations),
+      snapshot: await snapshotOf(trainer, parts.relations, saver.takeWorn()),
       metrics: {
         ...latest,
         ...trainerMetrics(trainer),
@@ -136,7 +137,7 @@ export async function trainPasses(
     visited: run.visited,
     visitedBefore,
     updates: trainer.getStats().numUpdates - updatesBefore,
-    ridge: run.ridge,
+    rewardModel: run.rewardModel,
     episodesPerSecond: pace.episodesPerSecond,
   };
 }

@@ -5,6 +5,7 @@
  */
 import { getLogger } from "@logtape/logtape";
 import { messageOf } from "../base/errors.ts";
+import type { TrainingState } from "../engine/engine.ts";
 import { type NewVersion, publishVersion, removeExpired, type SessionContext, statesOf } from "./versions.ts";
 
 const log = getLogger(["rlcf", "session"]);
@@ -23,6 +24,8 @@ export class PeriodicSaver implements AsyncDisposable {
   readonly #context: SessionContext;
   readonly #keepLastN: number;
   readonly #waiting: NewVersion[] = [];
+  /** One is enough: as soon as versions are made as fast as they are done with, each makes room for the next. */
+  #worn: TrainingState | undefined;
   #savedEpisodes: number;
   /** Set while something is being written; never rejects. */
   #writing: Promise<void> | undefined;
@@ -35,6 +38,13 @@ export class PeriodicSaver implements AsyncDisposable {
     this.#savedEpisodes = savedEpisodes;
   }
 
+  /** A state that was given to {@link save} and is not needed any more; the caller's to write over. */
+  takeWorn(): TrainingState | undefined {
+    const worn = this.#worn;
+    this.#worn = undefined;
+    return worn;
+  }
+
   /** Takes a version to be published, and its snapshot for good. Throws what went wrong with one before it. */
   async save(version: NewVersion): Promise<void> {
     if (version.episodes === this.#savedEpisodes) return;
@@ -42,7 +52,9 @@ export class PeriodicSaver implements AsyncDisposable {
     while (this.#waiting.length >= MOST_WAITING && this.#keepLastN > MOST_WAITING) await this.#oneWritten();
     this.#throwFailure();
     this.#savedEpisodes = version.episodes;
-    if (this.#waiting.length >= Math.max(1, Math.min(this.#keepLastN, MOST_WAITING))) release(this.#waiting.shift()!);
+    if (this.#waiting.length >= Math.max(1, Math.min(this.#keepLastN, MOST_WAITING))) {
+      this.#release(this.#waiting.shift()!);
+    }
     this.#waiting.push(version);
     this.#writing ??= this.#writeNext();
   }
@@ -58,9 +70,9 @@ export class PeriodicSaver implements AsyncDisposable {
    * nothing may go on behind a session that has ended. What goes wrong is logged; nobody else would hear of it.
    */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#writing === undefined) return;
-    for (const version of this.#waiting.splice(0, this.#waiting.length - 1)) release(version);
+    for (const version of this.#waiting.splice(0, this.#waiting.length - 1)) this.#release(version);
     while (this.#writing !== undefined) await this.#writing;
+    freeMemory(this.takeWorn());
     if (this.#failure === undefined) return;
     log.warn("the last saved states were not published: {cause}", { cause: messageOf(this.#failure.thrown) });
   }
@@ -85,15 +97,22 @@ export class PeriodicSaver implements AsyncDisposable {
       this.#failure = { thrown };
       this.#waiting.length = 0;
     }
-    release(version);
+    this.#release(version);
     this.#writing = this.#waiting.length > 0 ? this.#writeNext() : undefined;
+  }
+
+  /** Keeps the memory of a snapshot of one network for the next one, and lets go of any other. */
+  #release({ snapshot }: NewVersion): void {
+    const [state, ...more] = statesOf(snapshot);
+    for (const other of [this.#worn, ...more]) freeMemory(other);
+    this.#worn = state;
   }
 }
 
-/** Lets go of a snapshot's memory: copies come faster than the collector looks for what nobody needs any more. */
-function release({ snapshot }: NewVersion): void {
-  const arrays = statesOf(snapshot).flatMap((state) => [state.parameters, state.firstMoments, state.secondMoments]);
-  for (const { buffer } of arrays) {
+/** Lets go of a state's memory: copies come faster than the collector looks for what nobody needs any more. */
+function freeMemory(state: TrainingState | undefined): void {
+  if (state === undefined) return;
+  for (const { buffer } of [state.parameters, state.firstMoments, state.secondMoments]) {
     if (buffer instanceof ArrayBuffer && !buffer.detached) buffer.transfer(0);
   }
 }

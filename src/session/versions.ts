@@ -71,17 +71,19 @@ export type Snapshot = NetworkSnapshot | AgentSnapshot;
  * A copy of what the engine and the trainer hold now; training may go on while it is written.
  *
  * @param relations of a traversal policy
+ * @param worn see `PolicyEngine.read`
  */
 export async function snapshotOf(
   trainer: SingleStepTrainer,
   relations?: readonly string[],
+  worn?: TrainingState,
 ): Promise<NetworkSnapshot> {
   const { engine, shape, experts } = trainer.policy;
   const { backend, device } = engine;
   return {
     network: { shape, experts, relations },
     engine: { backend, device },
-    state: await engine.read(),
+    state: await engine.read(worn),
     trainer: trainer.state,
   };
 }

@@ -1,8 +1,8 @@
 /**
  * Rows of a large matrix times a few vectors, and back, in float32 with float64 sums.
  *
- * The rows are copied into the kernels' memory: once, if they take no more than 64 MiB, else window by window
- * through a small buffer in every sweep. So memory is bounded, however many rows there are.
+ * The rows are copied into the kernels' memory window by window in every sweep: memory is bounded, however many rows
+ * there are. A copy of all rows was no faster, because a window is still in a cache when it is worked on.
  *
  * @module
  */
@@ -11,12 +11,10 @@ import { RowKernels, type RowList, type Table } from "../engine/simd/row_kernels
 /** Rows that are worked on together; so few that they are still in the second-level cache when they are added up. */
 const BLOCK_ROWS = 48;
 /**
- * Rows of a window. Windows are what is copied at a time where the rows are not kept, in the order of the matrix, and
- * what is summed in float32 before it is added to the float64 sums.
+ * Rows of a window: what is copied at a time, in the order of the matrix, and what is summed in float32 before it is
+ * added to the float64 sums.
  */
 export const WINDOW_ROWS = 1024;
-/** Bytes that rows may take in the kernels' memory beside the matrix itself. */
-const KEPT_BYTES = 64 * 2 ** 20;
 
 /** Positions [from, to) of the rows. */
 export interface RowRange {
@@ -36,7 +34,6 @@ export class DenseRows {
   readonly #rows: Uint32Array;
   readonly #width: number;
   readonly #kernels: RowKernels;
-  readonly #kept: boolean;
   readonly #table: Table;
   readonly #vectors: Table;
   readonly #sums: Table;
@@ -52,9 +49,8 @@ export class DenseRows {
   /**
    * @param rows indices of rows, in any order
    * @param vectors most vectors that there will be
-   * @param keptBytes bytes up to which the rows are copied once and for all
    */
-  constructor(matrix: Float32Array, width: number, rows: Uint32Array, vectors: number, keptBytes: number = KEPT_BYTES) {
+  constructor(matrix: Float32Array, width: number, rows: Uint32Array, vectors: number) {
     this.#matrix = matrix;
     this.#rows = rows;
     this.#width = width;
@@ -67,9 +63,7 @@ export class DenseRows {
     for (let from = 0; from < rows.length; from += WINDOW_ROWS) {
       this.#copyOrder.subarray(from, from + WINDOW_ROWS).sort((a, b) => rows[a]! - rows[b]!);
     }
-    this.#kept = rows.length * this.#kernels.rowBytes <= keptBytes;
-    this.#table = this.#kernels.table(this.#kept ? rows.length : WINDOW_ROWS);
-    if (this.#kept) this.#copy(0, rows.length, 0);
+    this.#table = this.#kernels.table(Math.min(rows.length, WINDOW_ROWS));
   }
 
   /** Bytes of memory taken for it all. */
@@ -124,7 +118,7 @@ export class DenseRows {
       const window = Math.floor(first / WINDOW_ROWS);
       this.#enter(window);
       const count = Math.min(BLOCK_ROWS, to - first, (window + 1) * WINDOW_ROWS - first);
-      const tableRow = this.#kept ? first : first - window * WINDOW_ROWS;
+      const tableRow = first - window * WINDOW_ROWS;
       this.#kernels.multiplyRows(this.#table, tableRow, count, this.#vectors, list, this.#products);
       visit(first, count, products);
       done(tableRow, count);
@@ -138,14 +132,8 @@ export class DenseRows {
     this.#drain();
     this.#window = window;
     const from = window * WINDOW_ROWS;
-    if (!this.#kept) this.#copy(from, Math.min(from + WINDOW_ROWS, this.#rows.length), from);
-  }
-
-  /** Copies the rows at positions [from, to), whole windows, into the table, whose first row is that at `origin`. */
-  #copy(from: number, to: number, origin: number): void {
-    for (let i = from; i < to; i++) {
-      const position = this.#copyOrder[i]!;
-      this.#kernels.setRow(this.#table, position - origin, this.#matrix, this.#rows[position]! * this.#width);
+    for (const position of this.#copyOrder.subarray(from, from + WINDOW_ROWS)) {
+      this.#kernels.setRow(this.#table, position - from, this.#matrix, this.#rows[position]! * this.#width);
     }
   }
 

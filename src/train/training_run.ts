@@ -8,7 +8,7 @@ import { Random } from "../base/random.ts";
 import type { EpisodeSet } from "../episodes/episode_set.ts";
 import { needsValues, type Objective } from "./objective.ts";
 import { type Contradiction, discountContradictions } from "./contradictions.ts";
-import { type CrossFit, crossFitValues } from "./reward_model.ts";
+import { type CrossFit, crossFitValues, type RewardModel } from "./reward_model.ts";
 import type { SingleStepTrainer, VisitMetrics } from "./single_step_trainer.ts";
 
 /** Where a run stands. */
@@ -59,6 +59,8 @@ interface Lesson {
   readonly episodes: EpisodeSet;
   readonly contradictions: readonly Contradiction[];
   readonly crossFit?: CrossFit | undefined;
+  /** The model of all training rows by the weights of the log itself. */
+  readonly rewardModel?: RewardModel | undefined;
 }
 
 /** The values and weights that a run learns from; fitted again where somebody contradicts the rest. */
@@ -66,10 +68,12 @@ function lessonOf(options: TrainingRunOptions): Lesson {
   const { episodes, trainingRows, objective } = options;
   if (!needsValues(objective)) return { episodes, contradictions: [] };
   const first = crossFitValues(episodes, trainingRows);
-  if (options.discountContradictions === false) return { episodes, contradictions: [], crossFit: first };
+  const { model: rewardModel } = first;
+  if (options.discountContradictions === false) return { episodes, contradictions: [], crossFit: first, rewardModel };
   const discounted = discountContradictions(episodes, trainingRows, first.valuesNE);
-  if (discounted.contradictions.length === 0) return { ...discounted, crossFit: first };
-  return { ...discounted, crossFit: crossFitValues(discounted.episodes, trainingRows) };
+  const agreed = discounted.contradictions.length === 0;
+  const crossFit = agreed ? first : crossFitValues(discounted.episodes, trainingRows);
+  return { ...discounted, crossFit, rewardModel };
 }
 
 /** The passes of one training session. */
@@ -95,9 +99,12 @@ export class TrainingRun {
     return new TrainingRun(options, lessonOf(options));
   }
 
-  /** The ridge of the reward model; undefined where the objective needs none. */
-  get ridge(): number | undefined {
-    return this.#lesson.crossFit?.ridge;
+  /**
+   * The reward model of the training rows, which the evaluation needs; undefined where the objective needs none. It was
+   * fitted before anybody was discounted: the evaluation weighs by authority alone.
+   */
+  get rewardModel(): RewardModel | undefined {
+    return this.#lesson.rewardModel;
   }
 
   /** Users who count less in this run than their authority says; nobody where no reward model is fitted. */

@@ -117,6 +117,17 @@ function testEngine({ name, missing, runs, create }: EngineUnderTest): void {
     assert.deepEqual(await engine.read(), state);
   });
 
+  test("a state read into a worn one is the same, and the engine's own stays as it is", async () => {
+    await using engine = await create(SMALL);
+    const { state } = plainCase({ shape: SMALL, seed: 14, batchSize: 1, visits: 1 });
+    await engine.load(state);
+    const worn = initialState(SMALL, 3);
+    const found = await engine.read(worn);
+    assert.deepEqual(found, state);
+    found.parameters.fill(9);
+    assert.deepEqual(await engine.read(found), state);
+  });
+
   test("an empty segment takes no step", async () => {
     const given = plainCase({ shape: SMALL, seed: 8, batchSize: 4, visits: 0 });
     const { state, metrics } = await trained(create, given);

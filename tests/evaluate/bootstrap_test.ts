@@ -4,6 +4,7 @@ import { bootstrapIntervals, userClusters } from "../../src/evaluate/bootstrap.t
 import type { Terms } from "../../src/evaluate/estimators.ts";
 import { estimateValue } from "../../src/evaluate/policy_value.ts";
 import { heldOutValues } from "../../src/evaluate/reward_values.ts";
+import { fitRewardModel } from "../../src/train/reward_model.ts";
 import { logSupport } from "../../src/evaluate/support.ts";
 import { drawnRow, episodesOf } from "../episodes/rows.ts";
 import { LoggedWorld } from "../support/logged_world.ts";
@@ -91,7 +92,7 @@ Deno.test("95% intervals cover the truth of known worlds about as often as they 
     const [training, holdout] = [allRows(500).subarray(0, 200), allRows(500).subarray(200)];
     const found = estimateValue(episodes, holdout, world.route(episodes, holdout, policy), {
       support: logSupport(episodes),
-      valuesNE: heldOutValues(episodes, training, holdout, 10),
+      valuesNE: heldOutValues(episodes, training, holdout, fitRewardModel(episodes, training, 10)),
       seed,
     });
     for (const name of ["ips", "snips", "doubly_robust"] as const) {

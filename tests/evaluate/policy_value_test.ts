@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { Random } from "../../src/base/random.ts";
 import { estimateValue, ESTIMATORS, loggedValue } from "../../src/evaluate/policy_value.ts";
 import { crossFittedValues, heldOutValues } from "../../src/evaluate/reward_values.ts";
+import { fitRewardModel } from "../../src/train/reward_model.ts";
 import { logSupport } from "../../src/evaluate/support.ts";
 import { drawnRow, episodesOf, EXPERTS } from "../episodes/rows.ts";
 import { LoggedWorld } from "../support/logged_world.ts";
@@ -109,7 +110,7 @@ Deno.test("over many logs of known worlds the estimators are unbiased, the direc
       const [training, holdout] = [allRows(800).subarray(0, 300), allRows(800).subarray(300)];
       const found = estimateValue(episodes, holdout, world.route(episodes, holdout, policy), {
         support: logSupport(episodes),
-        valuesNE: heldOutValues(episodes, training, holdout, 10),
+        valuesNE: heldOutValues(episodes, training, holdout, fitRewardModel(episodes, training, 10)),
         seed,
       });
       assert.deepEqual(found.not_identified, []);

@@ -3,7 +3,7 @@ import { DISK } from "../../src/checkpoint/files.ts";
 import { loadCheckpoint } from "../../src/checkpoint/load.ts";
 import { initialState } from "../../src/engine/network.ts";
 import { PeriodicSaver } from "../../src/session/periodic_saver.ts";
-import type { NewVersion, SessionContext } from "../../src/session/versions.ts";
+import { type NewVersion, type SessionContext, statesOf } from "../../src/session/versions.ts";
 import { Workplace } from "./support.ts";
 
 const SHAPE = { inputDim: 3, hiddenDim: 0, outputs: 2, inputScale: 1 };
@@ -143,6 +143,23 @@ Deno.test("a session that ends otherwise begins no other version after one that 
     await disposed;
     assert.deepEqual(gate.begun, ["ep.1"]);
     assert.deepEqual(await episodesStored(workplace), []);
+  });
+});
+
+Deno.test("the memory of a version that is done with is given to the next one, and in the end to nobody", async () => {
+  await withSaver(2, async (saver, gate) => {
+    assert.equal(saver.takeWorn(), undefined);
+    const [first, second] = [versionAt(1), versionAt(2)];
+    await saver.save(first);
+    assert.equal(saver.takeWorn(), undefined, "it is still being written");
+    gate.open();
+    await saver.settle();
+    assert.equal(saver.takeWorn(), statesOf(first.snapshot)[0]);
+    assert.equal(saver.takeWorn(), undefined, "it was taken");
+    await saver.save(second);
+    await saver.settle();
+    await saver[Symbol.asyncDispose]();
+    assert.equal(statesOf(second.snapshot)[0]!.parameters.length, 0);
   });
 });
 

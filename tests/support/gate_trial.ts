@@ -6,6 +6,7 @@
 import type { EpisodeSet } from "../../src/episodes/episode_set.ts";
 import { type GateReport } from "../../src/evaluate/gate.ts";
 import { evaluateOnHoldout } from "../../src/session/holdout_evaluation.ts";
+import { fitRewardModel } from "../../src/train/reward_model.ts";
 import type { LoggedWorld } from "./logged_world.ts";
 
 /** Asks the gate about a candidate [KINDS, E] that would replace an active policy [KINDS, E]. */
@@ -24,7 +25,7 @@ export function askAbout(
     candidateNE: world.route(episodes, holdout, candidate),
     active: active === null ? null : { version: "v1.0.0", weightsNE: world.route(episodes, holdout, active) },
     activeVersion: active === null ? null : "v1.0.0",
-    ridge: 10,
+    rewardModel: fitRewardModel(episodes, training, 10),
     question,
     levelMargin,
     seed: 0,

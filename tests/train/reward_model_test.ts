@@ -166,6 +166,20 @@ Deno.test("cross-fitted values are the closed form on the other folds, for more 
   }
 });
 
+Deno.test("the model beside the cross-fitted values is the closed form on all rows, and none but the given ones", () => {
+  const episodes = mixedLog(1200, 9);
+  const rows = allRows(1200).filter((row) => row % 7 !== 0);
+  const { model, ridge } = crossFitValues(episodes, rows);
+  const found = new Float32Array(4800);
+  predictRows(model, episodes, allRows(1200), found);
+  const wanted = ridgeInClosedForm(episodes, rows, ridge);
+  // As above: the solver stops at a residual of 1e-3.
+  assert.ok(relativeError(found, wanted) < 3e-3);
+  assert.ok(relativeError(contrasts(found), contrasts(wanted)) < 0.02);
+  const { theta } = crossFitValues(withReward(episodes, 7, 1 - episodes.rewards[7]!), rows).model;
+  assert.deepEqual(theta, model.theta);
+});
+
 Deno.test("the values of a row never depend on its own reward", () => {
   const { episodes } = syntheticEpisodes({ size: 80, noise: 0.1 });
   const rows = allRows(80);

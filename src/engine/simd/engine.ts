@@ -8,7 +8,7 @@ import { messageOf, RlcfError } from "../../base/errors.ts";
 import { type HeadBatch, LOSS_HEADS } from "../../loss/heads.ts";
 import { checkInputs, checkLoad, checkMetrics, checkSegment } from "../checks.ts";
 import type { NetworkShape, PolicyEngine, StepMetrics, TrainingSegment, TrainingState } from "../engine.ts";
-import { checkShape, initialState, parameterCount } from "../network.ts";
+import { checkShape, checkState, initialState, parameterCount } from "../network.ts";
 import { openSimdDevice, type SimdDevice, type SimdKind } from "./device.ts";
 import { SimdNetwork } from "./network.ts";
 import { updateFactors } from "./optimizer.ts";
@@ -85,20 +85,21 @@ export class SimdEngine implements PolicyEngine {
     });
   }
 
-  /** A copy of parameters, moments and step count. */
-  read(): Promise<TrainingState> {
+  /** A copy of parameters, moments and step count, in the arrays of `worn` if it is given. */
+  read(worn?: TrainingState): Promise<TrainingState> {
     return this.#guarded(() => {
+      if (worn !== undefined) checkState(worn, this.shape);
       const { layers, parameters, firstMoments, secondMoments } = this.#network;
-      const flat = (packed: Float32Array): Float32Array => {
-        const flatP = new Float32Array(parameterCount(this.shape));
+      const flat = (packed: Float32Array, memory: Float32Array | undefined): Float32Array => {
+        const flatP = memory ?? new Float32Array(parameterCount(this.shape));
         unpack(this.shape, layers, packed, flatP);
         return flatP;
       };
       return {
         shape: this.shape,
-        parameters: flat(parameters),
-        firstMoments: flat(firstMoments),
-        secondMoments: flat(secondMoments),
+        parameters: flat(parameters, worn?.parameters),
+        firstMoments: flat(firstMoments, worn?.firstMoments),
+        secondMoments: flat(secondMoments, worn?.secondMoments),
         step: this.#step,
       };
     });

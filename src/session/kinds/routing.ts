@@ -134,7 +134,7 @@ class RoutingApprenticeship implements Apprenticeship {
       candidateNE: routingNE,
       active: this.#active,
       activeVersion,
-      ridge: this.#trained?.ridge,
+      rewardModel: this.#trained?.rewardModel,
       question,
       levelMargin: this.#config.evaluation.levelMargin,
       seed: this.#config.training.seed,
