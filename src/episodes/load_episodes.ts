@@ -80,6 +80,7 @@ export async function countUsable(
         traces.add(row.traceId);
       } else skipped[reason] = (skipped[reason] ?? 0) + 1;
     }
+    giveBack(page);
   }
   return { available, usable, skipped };
 }
