@@ -54,6 +54,8 @@ export interface TrainReport {
   /** The backend at the end; `fallbacks` says whether it was another one before. */
   readonly backend: string;
   readonly device: string;
+  /** Why training began on its backend, in words; a machine on which the same holds chooses the same. */
+  readonly backend_reason: string;
   /** Changes of backend that a failing GPU forced; empty in the usual case. */
   readonly fallbacks: readonly FallbackReport[];
   readonly checkpoint: { readonly path: string; readonly sha256: string };

@@ -18,6 +18,7 @@ import { type Contestant, routeHoldout } from "./holdout_evaluation.ts";
 import type { RunCursor } from "../train/training_run.ts";
 import { openPolicy, readStored, type Stored, type StoredPolicy } from "./open_policy.ts";
 import type { ResumePoint } from "./resume.ts";
+import { openInterrupted } from "./resumed_backend.ts";
 import { type SavedPolicy, unpackPolicy } from "./saved_policy.ts";
 import type { TrainingWarning } from "./warnings.ts";
 
@@ -35,6 +36,8 @@ export class StartingPoint implements AsyncDisposable {
   readonly warnings: readonly TrainingWarning[];
   /** Relations of a traversal policy. */
   readonly relations: readonly string[] | undefined;
+  /** Why the policy is on its backend, in words. */
+  readonly backendReason: string;
   readonly #active: StoredPolicy | null;
   readonly #engines: readonly EngineEntry[] | undefined;
 
@@ -45,8 +48,10 @@ export class StartingPoint implements AsyncDisposable {
     engines?: readonly EngineEntry[],
     warnings: readonly TrainingWarning[] = [],
     relations?: readonly string[],
+    backendReason: string = trainer.policy.backendReason,
   ) {
     this.trainer = trainer;
+    this.backendReason = backendReason;
     this.relations = relations;
     this.warnings = warnings;
     this.#engines = engines;
@@ -123,10 +128,15 @@ export async function startingPoint(parts: {
   );
   const backend = config.compute.backend;
   if (resumed !== undefined) {
-    const policy = await openPolicy(resumed.saved, backend, engines);
-    warnOfOtherEngine(resumed.saved.engine.backend, policy.engine.backend);
-    const trainer = trainerOf(policy, config, resumed.saved);
-    return new StartingPoint(trainer, resumed.parentVersion, active, engines, warnings, relations);
+    const { saved, parentVersion } = resumed;
+    const { policy, backendReason } = await openInterrupted(
+      backend,
+      saved.engine.backend,
+      (name) => openPolicy(saved, name, engines),
+      ({ engine }) => engine,
+    );
+    const trainer = trainerOf(policy, config, saved);
+    return new StartingPoint(trainer, parentVersion, active, engines, warnings, relations, backendReason);
   }
   const fresh = await GatingPolicy.create({
     ...options,
@@ -202,15 +212,6 @@ async function newestIntact<Saved>(
     row = row.parentVersion === null ? null : await store.getPolicyCheckpoint(row.parentVersion, row.policyType);
   }
   throw broken!;
-}
-
-/** Says so where a run goes on on another backend than it was saved on. */
-export function warnOfOtherEngine(wanted: string, found: string): void {
-  if (found === wanted) return;
-  log.warn("the run was saved on {wanted} and goes on on {found}: the result will differ in its last bits", {
-    wanted,
-    found,
-  });
 }
 
 /** A trainer with the configured settings, going on from what a checkpoint remembers. */

@@ -121,7 +121,15 @@ async function runSession<Log extends SessionLog, Saved extends { readonly run: 
     const snapshot = await pupil.snapshot();
     const fallbacks = pupil.fallbacks();
     const read = { traces: trainingLog.split.training.length, feedback: trainingLog.episodes.feedbackRows };
-    const metrics = { ...trained.metrics, read, fallbacks, warnings, evaluation, activation_reason: verdict.reason };
+    const metrics = {
+      ...trained.metrics,
+      read,
+      backend_reason: pupil.backendReason,
+      fallbacks,
+      warnings,
+      evaluation,
+      activation_reason: verdict.reason,
+    };
     const checkpoint = await publishVersion(context, {
       version,
       snapshot,
@@ -216,6 +224,7 @@ function report(parts: {
     session_id: parts.sessionId,
     backend,
     device,
+    backend_reason: pupil.backendReason,
     fallbacks: parts.fallbacks,
     checkpoint: parts.checkpoint,
     episodes: {

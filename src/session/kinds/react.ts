@@ -15,7 +15,8 @@ import { PpoTrainer } from "../../train/ppo_trainer.ts";
 import type { PpoCursor } from "../../train/ppo_update.ts";
 import { openReActPolicy, type StoredReAct } from "../open_policy.ts";
 import { type SavedReAct, unpackReAct } from "../saved_react.ts";
-import { activeOrAncestor, warnOfOtherEngine } from "../starting_point.ts";
+import { openInterrupted } from "../resumed_backend.ts";
+import { activeOrAncestor } from "../starting_point.ts";
 import { actIn, evaluateActing, type TrajectoryContestant } from "../trajectory_evaluation.ts";
 import { readTrajectoryLog, type TrajectoryLog } from "../trajectory_log.ts";
 import { agentSnapshot, ppoCursorFrom, trainUpdate, type UpdateResult } from "../update.ts";
@@ -61,10 +62,7 @@ export const REACT_KIND: PolicyKind<TrajectoryLog, SavedReAct, PpoCursor> = {
     }
     const continued = difference === null ? active : null;
     const parent = resumed?.saved ?? continued?.saved;
-    const policy = parent === undefined
-      ? await freshAgent(config, engines)
-      : await openReActPolicy(parent, config.compute.backend, engines);
-    if (resumed !== undefined) warnOfOtherEngine(resumed.saved.engine.backend, policy.actor.backend);
+    const { policy, backendReason } = await openAgent(config, engines, resumed?.saved, continued?.saved);
     return new ReActApprenticeship({
       config,
       set: episodes,
@@ -74,6 +72,7 @@ export const REACT_KIND: PolicyKind<TrajectoryLog, SavedReAct, PpoCursor> = {
       active,
       parentVersion: resumed === undefined ? continued?.checkpoint.version ?? null : resumed.parentVersion,
       warnings,
+      backendReason,
       engines,
       cursor: resumed?.cursor,
     });
@@ -91,6 +90,8 @@ interface ReActParts {
   readonly active: StoredReAct | null;
   readonly parentVersion: string | null;
   readonly warnings: readonly TrainingWarning[];
+  /** Why the policy is on its backend, in words. */
+  readonly backendReason: string;
   readonly engines: readonly EngineEntry[] | undefined;
   readonly cursor: PpoCursor | undefined;
 }
@@ -116,7 +117,7 @@ class ReActApprenticeship implements Apprenticeship {
   }
 
   get backendReason(): string {
-    return this.#policy.backendReason;
+    return this.#parts.backendReason;
   }
 
   get takenUpAt(): string | null {
@@ -199,6 +200,28 @@ class ReActApprenticeship implements Apprenticeship {
 function trainerOf(policy: ReActPolicy, config: Config, parent: SavedReAct | undefined): PpoTrainer {
   const state = parent === undefined ? {} : { state: parent.trainer };
   return new PpoTrainer({ policy, config: ppoConfigOf(config), ...state });
+}
+
+/** The agent of an interrupted run, else the one that was active, else one with fresh weights. */
+async function openAgent(
+  config: Config,
+  engines: readonly EngineEntry[] | undefined,
+  interrupted: SavedReAct | undefined,
+  active: SavedReAct | undefined,
+): Promise<{ policy: ReActPolicy; backendReason: string }> {
+  const { backend } = config.compute;
+  if (interrupted !== undefined) {
+    return await openInterrupted(
+      backend,
+      interrupted.engine.backend,
+      (name) => openReActPolicy(interrupted, name, engines),
+      ({ actor }) => actor,
+    );
+  }
+  const policy = active === undefined
+    ? await freshAgent(config, engines)
+    : await openReActPolicy(active, backend, engines);
+  return { policy, backendReason: policy.backendReason };
 }
 
 function freshAgent(config: Config, engines: readonly EngineEntry[] | undefined): Promise<ReActPolicy> {

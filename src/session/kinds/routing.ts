@@ -101,7 +101,7 @@ class RoutingApprenticeship implements Apprenticeship {
   }
 
   get backendReason(): string {
-    return this.#start.policy.backendReason;
+    return this.#start.backendReason;
   }
 
   get takenUpAt(): string | null {
