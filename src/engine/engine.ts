@@ -13,10 +13,10 @@
 import type { LossHeadName } from "../loss/heads.ts";
 
 /** The backends a user can ask for; `simd` and the three backends of TensorFlow.js. */
-export const BACKEND_NAMES = ["webgpu", "simd", "wasm", "cpu"] as const;
+export type BackendName = "webgpu" | "simd" | "wasm" | "cpu";
 
-/** One of {@link BACKEND_NAMES}. */
-export type BackendName = (typeof BACKEND_NAMES)[number];
+/** All of them. */
+export const BACKEND_NAMES: readonly BackendName[] = ["webgpu", "simd", "wasm", "cpu"];
 
 /** The sizes of the network, and the factor by which every input is multiplied before the first layer. */
 export interface NetworkShape {

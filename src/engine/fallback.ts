@@ -9,6 +9,7 @@
 import { getLogger } from "@logtape/logtape";
 import { messageOf, RlcfError } from "../base/errors.ts";
 import type { BackendName, NetworkShape, PolicyEngine, StepMetrics, TrainingSegment, TrainingState } from "./engine.ts";
+import { type LayerTensors, type WeightSharing, weightTensors } from "./weight_tensors.ts";
 
 const log = getLogger(["rlcf", "engine"]);
 
@@ -43,7 +44,7 @@ const LIMITS: FallbackLimits = { rowsBetweenCopies: 2 ** 18, keptBytes: 2 ** 26 
 type Deed = { readonly upload: Float32Array } | { readonly train: TrainingSegment };
 
 /** An engine that is replaced by another one when its device fails, once. */
-export class FallbackEngine implements PolicyEngine {
+export class FallbackEngine implements PolicyEngine, WeightSharing {
   readonly #replace: () => Promise<PolicyEngine>;
   readonly #limits: FallbackLimits;
   readonly #fallbacks: EngineFallback[] = [];
@@ -128,6 +129,11 @@ export class FallbackEngine implements PolicyEngine {
   /** Outputs before any softmax. */
   forward(inputsNI: Float32Array): Promise<Float32Array> {
     return this.#use((engine) => engine.forward(inputsNI));
+  }
+
+  /** The weights of the engine at work; see `weightTensors`. */
+  weightTensors(): Promise<LayerTensors[]> {
+    return this.#use(weightTensors);
   }
 
   /** Releases the engine at work. */

@@ -14,7 +14,8 @@ import { Gpu, openGpu } from "./device.ts";
 import { paddedRows, ResidentInputs, uploadInputs } from "./inputs.ts";
 import { type NetworkPlan, planNetwork, splitsOf } from "./plan.ts";
 import { Programs } from "./programs.ts";
-import { type LayerTensors, weightTensors } from "./sharing.ts";
+import type { LayerTensors, WeightSharing } from "../weight_tensors.ts";
+import { weightTensors } from "./sharing.ts";
 import { padded, transposedWeights, unpadded } from "./state.ts";
 import { STEP_STRIDE, writeStep } from "./step.ts";
 import { cutSegment, RING_STEPS, SUBMIT_BYTES, SUBMIT_ROWS, SUBMIT_STEPS, trainSegment } from "./training.ts";
@@ -34,7 +35,7 @@ export interface WebgpuOptions {
 }
 
 /** The engine on fused kernels. Made by {@link createWebgpuEngine}. */
-export class WebgpuEngine implements PolicyEngine {
+export class WebgpuEngine implements PolicyEngine, WeightSharing {
   /** The backend to ask for it by. */
   readonly backend = "webgpu";
   /** Sizes of the network. */

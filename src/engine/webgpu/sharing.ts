@@ -5,16 +5,9 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { layersOf } from "../network.ts";
+import type { LayerTensors } from "../weight_tensors.ts";
 import type { Gpu } from "./device.ts";
 import type { NetworkPlan } from "./plan.ts";
-
-/** One layer's weights as tensors of TensorFlow.js. */
-export interface LayerTensors {
-  /** [in, out], the transpose of torch's layout; inputs are to be multiplied by the shape's inputScale. */
-  readonly weightIO: tf.Tensor2D;
-  /** [out] */
-  readonly biasO: tf.Tensor1D;
-}
 
 /** Copies all layers. Call inside `Gpu.attempt`. */
 export function weightTensors(gpu: Gpu, plan: NetworkPlan, parameters: GPUBuffer): LayerTensors[] {
