@@ -9,6 +9,10 @@
  * later sets lie beside the garbage of earlier ones. SQLite is a file in a temporary directory, in the system's cache;
  * PostgreSQL is the server of the tests, over a local socket, and left out where there is none.
  *
+ * Beside these stands what no loader can be faster than: `memory` are the rows per second at which an array of that size
+ * is touched for the first time, a page at a time, which some virtual machines make dearer than everything else. And a
+ * peer: Python's sqlite3 into a numpy array (`apt-get install python3-numpy`; left out where there is none).
+ *
  * @module
  */
 import { join } from "node:path";
@@ -24,6 +28,10 @@ const EXPERTS = ["literal", "systemic", "principles", "precedent"];
 /** Loads of a process after its first one. */
 const WARM_LOADS = 4;
 const MB = 2 ** 20;
+/** Floats of a page of memory. */
+const PAGE_FLOATS = 1024;
+/** Debian's Python has Debian's numpy; another one in front of it on the PATH has none. */
+const PYTHON = "/usr/bin/python3";
 
 /** What one process measured. */
 interface Sample {
@@ -33,10 +41,18 @@ interface Sample {
   readonly warm: number;
   /** Median of reading alone, without building the set. */
   readonly read: number;
+  /** Median of touching as much new memory as the embeddings take. */
+  readonly memory: number;
   /** Largest resident memory of the process until the end of the first load, in MB; null where it is not known. */
   readonly peakMb: number | null;
   /** Resident memory before the first load, in MB. */
   readonly beforeMb: number;
+}
+
+/** What the peer measured; rows per second. */
+interface PeerSample {
+  readonly cold: number;
+  readonly warm: number;
 }
 
 /** What is reported; the field names are those of `--json`. */
@@ -46,6 +62,7 @@ interface Row {
   readonly cold_rows_per_second: number;
   readonly warm_rows_per_second: number;
   readonly read_rows_per_second: number;
+  readonly memory_rows_per_second: number;
   /** Size of the embeddings, which the set holds once. */
   readonly embeddings_mb: number;
   readonly before_mb: number;
@@ -97,12 +114,33 @@ async function measure(url: string): Promise<Sample> {
   const beforeMb = Deno.memoryUsage().rss / MB;
   const cold = await load();
   const peakMb = peakMemory();
-  const [warm, reading]: [number[], number[]] = [[], []];
+  const touch = () =>
+    rate(() => {
+      const embeddings = new Float32Array(rows * INPUT_DIM);
+      for (let i = 0; i < embeddings.length; i += PAGE_FLOATS) embeddings[i] = 1;
+      return Promise.resolve(embeddings.length / INPUT_DIM);
+    });
+  const [warm, reading, touching]: [number[], number[], number[]] = [[], [], []];
   for (let i = 0; i < WARM_LOADS; i++) {
     warm.push(await load());
     reading.push(await read());
+    touching.push(await touch());
   }
-  return { cold, warm: percentile(warm, 0.5), read: percentile(reading, 0.5), peakMb, beforeMb };
+  const median = (rates: readonly number[]): number => percentile(rates, 0.5);
+  return { cold, warm: median(warm), read: median(reading), memory: median(touching), peakMb, beforeMb };
+}
+
+/** What Python makes of the same file; undefined where it has no numpy. */
+async function inPython(path: string): Promise<PeerSample | undefined> {
+  const script = new URL("peers/load_in_python.py", import.meta.url).pathname;
+  try {
+    const { success, stdout } = await new Deno.Command(PYTHON, { args: [script, path, String(rows)], stderr: "null" })
+      .output();
+    return success ? JSON.parse(new TextDecoder().decode(stdout)) as PeerSample : undefined;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
 }
 
 /** Linux's high-water mark of this process's resident memory, in MB. */
@@ -133,13 +171,28 @@ async function compare(): Promise<void> {
     await storeSimulatedLog(store, { episodes: rows, inputDim: INPUT_DIM, experts: EXPERTS });
   }
   const samples = new Map([...urls.keys()].map((database): [string, Sample[]] => [database, []]));
+  const peers: PeerSample[] = [];
   for (let round = 0; round < Number(options.rounds); round++) {
     const order = round % 2 === 0 ? [...urls] : [...urls].toReversed();
-    for (const [database, url] of order) samples.get(database)!.push(await inFreshProcess(url));
+    for (const [database, url] of order) {
+      samples.get(database)!.push(await inFreshProcess(url));
+      const peer = database === "sqlite" ? await inPython(join(directory, "load.db")) : undefined;
+      if (peer !== undefined) peers.push(peer);
+    }
   }
   const report = [...samples].map(([database, rounds]) => summary(database, rounds));
-  if (options.json) console.log(JSON.stringify(report));
-  else console.table(report.map(({ rounds: _, ...row }) => row));
+  if (options.json) return console.log(JSON.stringify({ databases: report, python_sqlite: peers }));
+  console.table(report.map(({ rounds: _, ...row }) => row));
+  if (peers.length === 0) return console.log("no peer: Python has no numpy here (apt-get install python3-numpy)");
+  const peer = (pick: (sample: PeerSample) => number): number => percentile(peers.map(pick), 0.5);
+  const [cold, warm] = [peer((sample) => sample.cold), peer((sample) => sample.warm)].map(Math.round);
+  const own = report.find(({ database }) => database === "sqlite")!;
+  console.log(
+    `Python's sqlite3 into numpy: ${cold} rows/s cold, ${warm} warm; rlcf is ` +
+      `${(own.cold_rows_per_second / cold!).toFixed(2)} and ${
+        (own.warm_rows_per_second / warm!).toFixed(2)
+      } times as fast`,
+  );
 }
 
 async function inFreshProcess(url: string): Promise<Sample> {
@@ -159,6 +212,7 @@ function summary(database: string, rounds: readonly Sample[]): Row {
     cold_rows_per_second: median(({ cold }) => cold),
     warm_rows_per_second: median(({ warm }) => warm),
     read_rows_per_second: median(({ read }) => read),
+    memory_rows_per_second: median(({ memory }) => memory),
     embeddings_mb: Math.round(rows * INPUT_DIM * 4 / MB),
     before_mb: median(({ beforeMb }) => beforeMb),
     peak_mb: rounds.some(({ peakMb }) => peakMb === null) ? null : median(({ peakMb }) => peakMb!),
