@@ -137,6 +137,8 @@ done
 shift 3
 # Deno's own settings: compiled code is kept beside it, and nothing that lies about is read.
 export DENO_DIR="$dir/cache" DENO_NO_PACKAGE_JSON=1 DENO_NO_UPDATE_CHECK=1
+# Large arrays in large pages: on some virtual machines a page touched for the first time costs more than what fills it.
+export GLIBC_TUNABLES="${GLIBC_TUNABLES:-glibc.malloc.hugetlb=1}"
 unset DENO_AUTO_SERVE DENO_COMPAT DENO_CONDITIONS NODE_OPTIONS
 exec "$dir/$deno" run --quiet @FLAGS@ "$dir/$program" "$@"
 exit 126; }
