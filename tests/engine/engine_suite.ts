@@ -5,14 +5,14 @@
  */
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { RlcfError } from "../../src/base/errors.ts";
-import type { NetworkShape, PolicyEngine, StepMetrics, TrainingState } from "../../src/engine/engine.ts";
 import { initialState } from "../../src/engine/network.ts";
 import { logSoftmax, LOSS_HEADS, type LossHeadName } from "../../src/loss/heads.ts";
-import { distance, norm, relativeError } from "../support/numbers.ts";
-import { ReferenceEngine } from "../support/reference_engine.ts";
+import { distance, relativeError } from "../support/numbers.ts";
 import { hasShared, readShared } from "../support/shared.ts";
-import { type EngineCase, engineCases, plainCase } from "./engine_cases.ts";
+import { CORNER_CASES, cornerSettings, describeCorner } from "./corner_cases.ts";
+import { assertAgrees, type EngineMaker, nextReferenceRun, referenceRun, trained } from "./engine_agreement.ts";
+import { plainCase, randomSettings, sliced } from "./engine_cases.ts";
+import { SMALL, testRefusals } from "./engine_refusals.ts";
 
 /** An engine to be tested. */
 export interface EngineUnderTest {
@@ -22,37 +22,51 @@ export interface EngineUnderTest {
   readonly missing?: string;
   /** Random networks for each loss head; fewer where a step is slow. */
   readonly runs: number;
+  /** Steps of the largest corner case, twenty unless one takes half a second. */
+  readonly largestSteps?: number;
   /** Makes one with any weights. */
-  readonly create: (shape: NetworkShape) => Promise<PolicyEngine>;
+  readonly create: EngineMaker;
 }
 
-/** Hidden units nearer than this to the kink of their ReLU may fall on either side in float32. */
-const KINK_ROUNDING = 2e-6;
+const HEADS = Object.keys(LOSS_HEADS) as LossHeadName[];
 
 /** Declares the tests of every engine. */
 export function testEngines(engines: readonly EngineUnderTest[]): void {
   for (const engine of engines) testEngine(engine);
 }
 
-function testEngine({ name, missing, runs, create }: EngineUnderTest): void {
+function testEngine({ name, missing, runs, largestSteps = 20, create }: EngineUnderTest): void {
   const test = (title: string, run: () => Promise<void>, ignore = false): void => {
     const reason = missing === undefined ? "" : ` (ignored: ${missing})`;
     Deno.test({ name: `${name}: ${title}${reason}`, ignore: ignore || missing !== undefined, fn: run });
   };
 
-  for (const head of Object.keys(LOSS_HEADS) as LossHeadName[]) {
+  for (const head of HEADS) {
     test(`20 steps of ${head} agree with float64 for networks and batches of random sizes`, async () => {
       await fc.assert(
-        fc.asyncProperty(engineCases(head), (given) => assertAgrees(create, given)),
+        fc.asyncProperty(
+          randomSettings(head),
+          async (settings) => await assertAgrees(create, await nextReferenceRun(settings)),
+        ),
         { seed: 20, numRuns: runs, endOnFailure: true },
       );
     });
   }
 
-  test("a large network and batch agree with float64", async () => {
-    const shape = { inputDim: 1100, hiddenDim: 300, outputs: 12, inputScale: 32 };
-    await assertAgrees(create, plainCase({ shape, seed: 3, batchSize: 130, visits: 2 * 130 }));
-  });
+  for (const corner of CORNER_CASES) {
+    for (const head of HEADS) {
+      const steps = corner === CORNER_CASES[0] ? largestSteps : 20;
+      test(`${steps} steps of ${head} agree with float64 for ${describeCorner(corner)}`, async () => {
+        const settings = cornerSettings(corner, head, steps);
+        const run = await referenceRun(settings);
+        if (run === undefined) {
+          const { settings: next } = await nextReferenceRun(settings);
+          assert.fail(`seed ${settings.seed} of corner_cases.ts is stale, ${next.seed} is not`);
+        }
+        await assertAgrees(create, run);
+      });
+    }
+  }
 
   test("two engines given the same segment end with the same bits", async () => {
     const given = plainCase({ shape: SMALL, seed: 5, batchSize: 32, visits: 300 });
@@ -75,7 +89,7 @@ function testEngine({ name, missing, runs, create }: EngineUnderTest): void {
     assert.deepEqual(await other.read(), whole.state);
   });
 
-  for (const head of Object.keys(LOSS_HEADS) as LossHeadName[]) {
+  for (const head of HEADS) {
     test(`without an optimizer ${head} measures what a step would, and changes nothing`, async () => {
       for (const batchSize of [1, 7]) {
         const given = plainCase({ shape: SMALL, seed: 12, batchSize, visits: 3 * batchSize, head });
@@ -169,150 +183,10 @@ function testEngine({ name, missing, runs, create }: EngineUnderTest): void {
   testRefusals(create, test);
 }
 
-/** What is refused, in words that say where. */
-function testRefusals(
-  create: EngineUnderTest["create"],
-  test: (title: string, run: () => Promise<void>) => void,
-): void {
-  const given = plainCase({ shape: SMALL, seed: 10, batchSize: 4, visits: 8 });
-  const refused = (work: Promise<unknown>, message: RegExp): Promise<void> =>
-    assert.rejects(
-      work,
-      (error) => error instanceof RlcfError && error.code === "usage" && message.test(error.message),
-    );
-
-  test("inputs that are not finite or not whole rows are refused", async () => {
-    await using engine = await create(SMALL);
-    for (const bad of [NaN, Infinity, -Infinity]) {
-      const inputs = given.inputsNI.with(SMALL.inputDim + 2, bad);
-      await refused(engine.upload(inputs), /cannot upload inputs: found .* in row 1, column 2/);
-      await refused(engine.forward(inputs), /cannot run the network: found .* in row 1, column 2/);
-    }
-    await refused(engine.upload(new Float32Array(SMALL.inputDim + 1)), /wanted a multiple of the input length/);
-    await refused(engine.forward(new Float32Array(SMALL.inputDim - 1)), /wanted a multiple of the input length/);
-  });
-
-  test("segments whose columns do not fit are refused and change nothing", async () => {
-    await using engine = await create(SMALL);
-    await engine.load(given.state);
-    await refused(engine.train(given.segment), /a row is .*uploaded inputs/);
-    await engine.upload(given.inputsNI);
-    const { segment } = given;
-    await refused(engine.train({ ...segment, coefficients: segment.coefficients.slice(1) }), /length of coefficients/);
-    await refused(engine.train({ ...segment, coefficients: segment.coefficients.with(3, NaN) }), /row 0, column 3/);
-    await refused(engine.train({ ...segment, targets: segment.targets.with(5, NaN) }), /targets: found NaN in row 5/);
-    await refused(engine.train({ ...segment, sampleWeights: new Float32Array(1) }), /length of sampleWeights/);
-    const actions = { ...segment, head: "ppo_actor" } as const;
-    await refused(engine.train(actions), /coefficients: found 4 entries other than 0 in row 0, wanted one entry/);
-    const taken = segment.coefficients.map((_, k) => k % SMALL.outputs === 1 ? (k === 9 ? 0.5 : 2) : 0);
-    await refused(engine.train({ ...actions, coefficients: taken }), /coefficients: found 0.5 in row 2/);
-    await refused(engine.train({ ...segment, clipRatio: 0 }), /clipRatio is 0/);
-    await refused(engine.train({ ...segment, batchSize: 0 }), /batchSize is 0/);
-    await refused(engine.train({ ...segment, batchSize: 1.5 }), /batchSize is 1.5/);
-    await refused(
-      engine.train({ ...segment, optimizer: { ...segment.optimizer!, learningRate: NaN } }),
-      /learningRate is NaN/,
-    );
-    assert.deepEqual(await engine.read(), given.state);
-  });
-
-  test("states of another shape or with numbers that are not finite are refused", async () => {
-    await using engine = await create(SMALL);
-    await refused(engine.load(initialState({ ...SMALL, outputs: 3 }, 0)), /found a network .*wanted/);
-    await refused(engine.load(initialState({ ...SMALL, inputScale: 2 }, 0)), /inputs scaled by 2/);
-    const { state } = given;
-    await refused(engine.load({ ...state, parameters: state.parameters.slice(1) }), /parameters holds/);
-    await refused(
-      engine.load({ ...state, secondMoments: state.secondMoments.with(4, NaN) }),
-      /secondMoments: found NaN/,
-    );
-  });
-
-  test("training that breaks down says at which step", async () => {
-    await using engine = await create(SMALL);
-    await engine.load(given.state);
-    await engine.upload(given.inputsNI);
-    const optimizer = { learningRate: 1e30, weightDecay: 0, clipGradNorm: 0 };
-    const segment = { ...given.segment, head: "masked_regression" as const, batchSize: 1, optimizer };
-    await refused(engine.train(segment), /training broke down: .* at step [2-8] of 8, wanted a finite number/);
-  });
-
-  test("an engine that was disposed refuses to work, and may be disposed again", async () => {
-    const engine = await create(SMALL);
-    await engine[Symbol.asyncDispose]();
-    await engine[Symbol.asyncDispose]();
-    await assert.rejects(engine.read(), /disposed/);
-    await assert.rejects(engine.forward(given.inputsNI), /disposed/);
-  });
-}
-
-const SMALL: NetworkShape = { inputDim: 24, hiddenDim: 10, outputs: 4, inputScale: 4 };
-
 interface GoldenForward {
   readonly params: Readonly<Record<string, readonly number[] | readonly number[][]>>;
   readonly inputs: readonly number[][];
   readonly logits: readonly number[][];
   readonly weights: readonly number[][];
   readonly log_probs: readonly number[][];
-}
-
-async function trained(
-  create: EngineUnderTest["create"],
-  given: EngineCase,
-): Promise<{ readonly state: TrainingState; readonly metrics: StepMetrics; readonly outputs: Float32Array }> {
-  await using engine = await create(given.shape);
-  await engine.load(given.state);
-  await engine.upload(given.inputsNI);
-  const metrics = await engine.train(given.segment);
-  return { state: await engine.read(), metrics, outputs: await engine.forward(given.inputsNI) };
-}
-
-/** Visits [start, end) of a case's segment. */
-function sliced({ segment, shape }: EngineCase, start: number, end: number): EngineCase["segment"] {
-  return {
-    ...segment,
-    rows: segment.rows.slice(start, end),
-    coefficients: segment.coefficients.slice(start * shape.outputs, end * shape.outputs),
-    targets: segment.targets.slice(start, end),
-    sampleWeights: segment.sampleWeights.slice(start, end),
-  };
-}
-
-/**
- * Trains the engine and the reference alike and compares everything that came out.
- *
- * Losses, norms, moments and parameters are held to 1e-5. So is nothing about the single entries of an update: where a
- * gradient is nearly 0, AdamW divides it by its own size, and float32 decides only the sign of what is left. The update
- * as a whole is held to 5e-3, which any wrong constant of the optimizer exceeds.
- */
-async function assertAgrees(create: EngineUnderTest["create"], given: EngineCase): Promise<void> {
-  const reference = new ReferenceEngine(given.shape);
-  await reference.load(given.state);
-  await reference.upload(given.inputsNI);
-  const wanted = await reference.train(given.segment);
-  fc.pre(reference.kinkMargin > KINK_ROUNDING);
-  const { state, metrics, outputs } = await trained(create, given);
-
-  const close = (what: string, error: number, limit: number): void => {
-    assert.ok(error <= limit, `${what} is off by ${error}, allowed ${limit}; ${describeCase(given)}`);
-  };
-  for (const name of ["loss", "entropy", "gradNorm", "kl", "clipFraction"] as const) {
-    assert.equal(metrics[name].length, wanted[name].length, `number of steps in ${name}`);
-    for (const [step, value] of wanted[name].entries()) {
-      // A mean loss may cancel to nearly 0; its terms are of size 1.
-      close(`${name} of step ${step}`, Math.abs(metrics[name][step]! - value), 1e-5 * Math.max(1, Math.abs(value)));
-    }
-  }
-  assert.equal(state.step, given.state.step + wanted.loss.length);
-  close("first moments", distance(state.firstMoments, reference.firstMoments), 1e-5 * norm(reference.firstMoments));
-  close("second moments", distance(state.secondMoments, reference.secondMoments), 1e-5 * norm(reference.secondMoments));
-  close("parameters", relativeError(state.parameters, reference.parameters), 1e-5);
-  const update = distance(reference.parameters, given.state.parameters);
-  close("update", distance(state.parameters, reference.parameters), 5e-3 * update);
-  close("outputs", relativeError(outputs, await reference.forward(given.inputsNI)), 2e-5);
-}
-
-function describeCase({ shape, segment }: EngineCase): string {
-  const { head, batchSize, rows, optimizer, entropyCoef } = segment;
-  return JSON.stringify({ shape, head, batchSize, visits: rows.length, optimizer, entropyCoef });
 }

@@ -6,7 +6,7 @@ import { randomActions } from "../../src/bench/workload.ts";
 import { initialState } from "../../src/engine/network.ts";
 import { type HeadBatch, LOSS_HEADS, type LossHeadName } from "../../src/loss/heads.ts";
 import { distance, norm } from "../support/numbers.ts";
-import { clipMargin, referenceGradient } from "../support/reference_engine.ts";
+import { clipMargin, referenceGradient } from "../support/reference_network.ts";
 
 const HEADS = Object.keys(LOSS_HEADS) as LossHeadName[];
 

@@ -18,7 +18,7 @@ import { instantiate, Team } from "../../src/engine/simd/team.ts";
 import { ThreadChoice } from "../../src/engine/simd/thread_choice.ts";
 import { initialState, parameterCount } from "../../src/engine/network.ts";
 import { relativeError } from "../support/numbers.ts";
-import { referenceForward, referenceGradient } from "../support/reference_engine.ts";
+import { referenceForward, referenceGradient } from "../support/reference_network.ts";
 import { type EngineCase, plainCase } from "./engine_cases.ts";
 
 const SHAPE: NetworkShape = { inputDim: 100, hiddenDim: 50, outputs: 4, inputScale: 8 };

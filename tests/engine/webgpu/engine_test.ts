@@ -82,6 +82,40 @@ gpuTest("a set sent in several pieces arrives whole", async () => {
   assert.deepEqual(await trained({ ...given, inputsNI, segment }, { blockBytes: 3000 * 4096 }), alone);
 });
 
+gpuTest("a set beyond what the device reads at once trains to the same bits as its visited rows alone", async () => {
+  // Padded to 4096 bytes a row.
+  const shape = { inputDim: 1022, hiddenDim: 4, outputs: 3, inputScale: 32 };
+  await (await createWebgpuEngine(shape))[Symbol.asyncDispose]();
+  const { maxStorageBufferBindingSize, maxBufferSize } =
+    (tf.findBackend("webgpu") as unknown as { device: GPUDevice }).device.limits;
+  // The engine makes no block larger than 1 GiB, however much the device could read.
+  const blockRows = Math.floor(Math.min(maxStorageBufferBindingSize, maxBufferSize, 2 ** 30) / 4096);
+  const rows = blockRows + 5;
+  // Both sides of the edge, in no order; the rows between are only there to take room.
+  const visited = [rows - 1, 0, blockRows, blockRows - 1, 1, blockRows + 2, blockRows >> 1];
+  const given = plainCase({ shape, seed: 14, batchSize: 5, visits: 40 });
+  const places = given.segment.rows.map((row) => row % visited.length);
+  const inputsNI = new Float32Array(rows * shape.inputDim);
+  for (const [place, row] of visited.entries()) {
+    const start = place * shape.inputDim;
+    inputsNI.set(given.inputsNI.subarray(start, start + shape.inputDim), row * shape.inputDim);
+  }
+  const alone = await trained({ ...given, segment: { ...given.segment, rows: places } });
+
+  const blocks: number[] = [];
+  const create = GPUDevice.prototype.createBuffer;
+  using _create = replaced(GPUDevice.prototype, "createBuffer", function (this: GPUDevice, descriptor): GPUBuffer {
+    if (descriptor.label === "block") blocks.push(descriptor.size);
+    return create.call(this, descriptor);
+  });
+  const segment = { ...given.segment, rows: places.map((place) => visited[place]!) };
+  const found = await trained({ ...given, inputsNI, segment });
+  assert.deepEqual(blocks, [4096 * blockRows, 4096 * 5]);
+  // The short arrays first: the difference of long ones takes half a minute to describe.
+  assert.deepEqual(found.metrics, alone.metrics);
+  assert.deepEqual(found.state, alone.state);
+});
+
 gpuTest("forward of more rows than a submit takes gives what float64 gives", async () => {
   const random = new Random(7);
   const inputsNI = Float32Array.from({ length: 17_000 * SHAPE.inputDim }, () => random.normal());

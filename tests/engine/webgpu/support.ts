@@ -8,6 +8,8 @@ import type { StepMetrics, TrainingState } from "../../../src/engine/engine.ts";
 import { createWebgpuEngine, type WebgpuOptions } from "../../../src/engine/webgpu/engine.ts";
 import type { EngineCase } from "../engine_cases.ts";
 
+export { replaced } from "../../support/replaced.ts";
+
 const gpu = (await listBackends()).find(({ name }) => name === "webgpu")!;
 
 /** Declares a test that needs a GPU; a software adapter will do. */
@@ -24,11 +26,4 @@ export async function trained(
   await engine.load(state);
   await engine.upload(inputsNI);
   return { metrics: await engine.train(segment), state: await engine.read() };
-}
-
-/** Replaces a method until the result is disposed of. */
-export function replaced<T extends object, K extends keyof T>(target: T, name: K, method: T[K]): Disposable {
-  const original = target[name];
-  target[name] = method;
-  return { [Symbol.dispose]: () => void (target[name] = original) };
 }
