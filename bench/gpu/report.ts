@@ -71,12 +71,28 @@ export function targetsOf(rows: readonly Row[], torch: readonly TorchReport[]): 
   ];
 }
 
+/** Why the kernels cannot be trusted; undefined where they can. A machine that cannot run simd has float64 alone. */
+export function disagreementOf(agreement: readonly Agreement[]): string | undefined {
+  if (agreement.length === 0) return "the kernels were compared with nothing";
+  const wrong = agreement.filter(({ agrees, missing }) => !agrees && missing === undefined);
+  if (wrong.length === 0) return undefined;
+  return `the kernels compute something wrong: ${wrong.map(textOf).join("; ")}`;
+}
+
+/** One comparison in words. */
+function textOf({ against, head, batch_size, max_rel_error, missing, not_compared }: Agreement): string {
+  const found = missing === undefined
+    ? `relative error ${max_rel_error!.toExponential(1)}`
+    : `not compared: ${missing}`;
+  const left = not_compared === undefined ? "" : ` of the answers; not compared: ${not_compared}`;
+  return `${head}, B=${batch_size}, against ${against}: ${found}${left}`;
+}
+
 /** The report in lines for a terminal. */
 export function linesOf(report: Report): string[] {
   const lines = [`${report.device}, deno ${report.deno}${report.dry_run ? ", DRY RUN: the times mean nothing" : ""}`];
-  for (const { against, head, batch_size, max_rel_error, agrees, missing } of report.agreement) {
-    const found = missing ?? `relative error ${max_rel_error!.toExponential(1)}`;
-    lines.push(`${agrees ? "agrees" : "DIFFERS"}: ${head}, B=${batch_size}, against ${against}: ${found}`);
+  for (const one of report.agreement) {
+    lines.push(`${one.agrees ? "agrees" : one.missing === undefined ? "DIFFERS" : "unknown"}: ${textOf(one)}`);
   }
   for (const { backend, round, op, batch_size, ms_median, ms_p10 } of report.rows) {
     lines.push(
@@ -86,11 +102,13 @@ export function linesOf(report: Report): string[] {
   }
   for (const [i, torch] of report.torch.entries()) {
     if ("missing" in torch) lines.push(`round ${i + 1}  torch not measured: ${torch.missing}`);
-    else {for (const { variant, batch_size, ms } of torch.steps) {
+    else {
+      for (const { variant, batch_size, ms } of torch.steps) {
         lines.push(
           `round ${i + 1}  torch ${variant.padEnd(28)} B=${String(batch_size).padEnd(5)} best ${ms.toFixed(4)} ms`,
         );
-      }}
+      }
+    }
   }
   for (const { target, found, met } of report.targets) {
     const verdict = met === undefined ? "not measured" : `${found!.toFixed(3)}, ${met ? "met" : "MISSED"}`;

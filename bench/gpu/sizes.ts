@@ -6,7 +6,6 @@
 import type { Random } from "../../src/base/random.ts";
 import { randomSegment as segmentOf } from "../../src/bench/workload.ts";
 import type { NetworkShape, TrainingSegment } from "../../src/engine/engine.ts";
-import type { LossHeadName } from "../../src/loss/heads.ts";
 
 /** The sizes of a run. */
 export interface Sizes {
@@ -24,8 +23,10 @@ export interface Sizes {
   readonly sampleMs: number;
   /** Most steps of a sample. */
   readonly maxSteps: number;
-  /** Batch sizes and steps at which results are compared with float64. */
+  /** Batch sizes and steps at which results are compared with those of float64 and of the CPU engine. */
   readonly checks: readonly { readonly batchSize: number; readonly steps: number }[];
+  /** Rows of the set that is uploaded for a comparison, which may have to be made several times. */
+  readonly checkedRows: number;
   /** Arguments for the PyTorch peer. */
   readonly torch: readonly string[];
 }
@@ -40,6 +41,7 @@ const FULL: Sizes = {
   sampleMs: 400,
   maxSteps: 4096,
   checks: [{ batchSize: 1, steps: 20 }, { batchSize: 32, steps: 20 }, { batchSize: 300, steps: 3 }],
+  checkedRows: 2048,
   torch: ["--no-cpu", "--batches", "1,32,256,1024"],
 };
 
@@ -53,6 +55,7 @@ const DRY: Sizes = {
   sampleMs: 1,
   maxSteps: 4,
   checks: [{ batchSize: 5, steps: 4 }, { batchSize: 260, steps: 2 }],
+  checkedRows: 64,
   torch: ["--no-cpu", "--batches", "1", "--steps", "2"],
 };
 
@@ -67,7 +70,6 @@ export function randomSegment(
   { shape, rows }: Sizes,
   steps: number,
   batchSize: number,
-  head: LossHeadName = "policy_gain",
 ): TrainingSegment {
-  return segmentOf(random, { shape, rows, steps, batchSize, head });
+  return segmentOf(random, { shape, rows, steps, batchSize });
 }

@@ -8,28 +8,47 @@
 export interface Measured {
   /** Whole wall time, from before the start until after the end. */
   readonly seconds: number;
-  /** Largest resident set; null where neither GNU time nor /proc tells. */
+  /** Largest resident set in MB; null where neither GNU time nor /proc tells. */
   readonly megabytes: number | null;
   /** What it wrote on stdout. */
   readonly stdout: string;
 }
 
-/** Milliseconds between two looks at /proc. */
-const LOOK_EVERY_MS = 10;
-const GNU_TIME = "/usr/bin/time";
+/** How to run it. */
+export interface ProcessOptions {
+  /** Its working directory. */
+  readonly cwd: string;
+  /** Added to this process' own. */
+  readonly environment?: Readonly<Record<string, string>>;
+  /** Path of GNU time; where nothing is there, /proc is looked at. */
+  readonly gnuTime?: string;
+}
 
 /**
- * Runs a program; throws with the last line of its stderr if it fails.
- *
- * @param environment added to this process' own
+ * Says a process' high-water mark every 20 ms until it has ended: Deno reads nothing in /proc unless it may do everything.
+ * Only `sleep` is a process of its own, so that what is measured is hardly disturbed.
  */
-export async function measureProcess(
-  command: readonly string[],
-  options: { readonly cwd: string; readonly environment?: Readonly<Record<string, string>> },
-): Promise<Measured> {
-  const report = await exists(GNU_TIME) ? await Deno.makeTempFile({ prefix: "rlcf-time-" }) : undefined;
-  const prefix = report === undefined ? [] : [GNU_TIME, "--quiet", "--format=%M", `--output=${report}`];
-  const [program, ...args] = [...prefix, ...command];
+const WATCH = 'while peak=; while read -r name kilobytes _; do [ "$name" = VmHWM: ] && peak=$kilobytes; done ' +
+  '<"/proc/$1/status"; [ -n "$peak" ]; do echo "$peak"; sleep 0.02; done 2>/dev/null';
+
+/** Runs a program; throws with what it wrote on stderr if it fails. */
+export async function measureProcess(command: readonly string[], options: ProcessOptions): Promise<Measured> {
+  const { gnuTime = "/usr/bin/time" } = options;
+  if (!await Deno.stat(gnuTime).then((info) => info.isFile, () => false)) return await run(command, options, watchPeak);
+  const report = await Deno.makeTempFile({ prefix: "rlcf-time-" });
+  try {
+    const timed = [gnuTime, "--quiet", "--format=%M", `--output=${report}`, ...command];
+    return await run(timed, options, () => async () => Number(await Deno.readTextFile(report)));
+  } finally {
+    await Deno.remove(report);
+  }
+}
+
+/** Told of a process when it starts; the answer tells its largest resident set in KiB when it has ended. */
+type Watch = (pid: number) => () => Promise<number | null>;
+
+async function run(command: readonly string[], options: ProcessOptions, watch: Watch): Promise<Measured> {
+  const [program, ...args] = command;
   const startedAt = performance.now();
   const child = new Deno.Command(program!, {
     args,
@@ -38,45 +57,22 @@ export async function measureProcess(
     stdout: "piped",
     stderr: "piped",
   }).spawn();
-  const watch = new PeakWatch(report === undefined ? child.pid : undefined);
+  const peak = watch(child.pid);
   const { success, stdout, stderr } = await child.output();
   const seconds = (performance.now() - startedAt) / 1000;
-  const looked = watch.stop();
+  const kilobytes = await peak();
   const text = new TextDecoder();
-  if (!success) {
-    throw new Error(`${command.join(" ")} failed: ${text.decode(stderr).trim()}`);
-  }
-  const timed = report === undefined ? undefined : Number(await Deno.readTextFile(report)) * 1024;
-  if (report !== undefined) await Deno.remove(report);
-  const bytes = timed ?? looked;
-  return { seconds, megabytes: bytes === undefined ? null : bytes / 1e6, stdout: text.decode(stdout) };
+  if (!success) throw new Error(`${command.join(" ")} failed: ${text.decode(stderr).trim()}`);
+  return { seconds, megabytes: kilobytes === null ? null : kilobytes * 1024 / 1e6, stdout: text.decode(stdout) };
 }
 
-/** Reads a process' high-water mark again and again; the last look before its end is what counts. */
-class PeakWatch {
-  readonly #timer: ReturnType<typeof setInterval> | undefined;
-  #bytes: number | undefined;
-
-  /** @param pid whom to watch; nobody if undefined */
-  constructor(pid: number | undefined) {
-    if (pid === undefined || Deno.build.os !== "linux") return;
-    this.#timer = setInterval(() => {
-      try {
-        const kilobytes = /^VmHWM:\s+(\d+) kB/m.exec(Deno.readTextFileSync(`/proc/${pid}/status`))?.[1];
-        if (kilobytes !== undefined) this.#bytes = 1024 * Number(kilobytes);
-      } catch {
-        // It has ended between two looks.
-      }
-    }, LOOK_EVERY_MS);
-  }
-
-  /** The largest resident set in bytes. */
-  stop(): number | undefined {
-    clearInterval(this.#timer);
-    return this.#bytes;
-  }
-}
-
-async function exists(path: string): Promise<boolean> {
-  return await Deno.stat(path).then((info) => info.isFile, () => false);
+/** Looks at /proc again and again; the last look before the end is what counts. */
+function watchPeak(pid: number): () => Promise<number | null> {
+  if (Deno.build.os !== "linux") return () => Promise.resolve(null);
+  const watcher = new Deno.Command("sh", { args: ["-c", WATCH, "sh", String(pid)], stdout: "piped", stderr: "null" })
+    .output();
+  return async () => {
+    const last = new TextDecoder().decode((await watcher).stdout).trim().split("\n").at(-1)!;
+    return last === "" ? null : Number(last);
+  };
 }

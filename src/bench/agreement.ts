@@ -4,10 +4,12 @@
  * @module
  */
 import { Random } from "../base/random.ts";
+import { createEngine } from "../engine/create.ts";
 import type { PolicyEngine, TrainingState } from "../engine/engine.ts";
-import { layersOf } from "../engine/network.ts";
 import type { LossHeadName } from "../loss/heads.ts";
-import { randomSegment, unitRows } from "./workload.ts";
+import { comparableData, NO_CLEAR_DATA } from "./comparable_data.ts";
+import { forward64 } from "./forward64.ts";
+import { unitRows } from "./workload.ts";
 
 /** Largest relative error that counts as agreement. */
 export const AGREEMENT_LIMIT = 1e-5;
@@ -26,6 +28,8 @@ export interface Agreement {
   readonly max_rel_error: number;
   /** Whether it is at most {@link AGREEMENT_LIMIT}. */
   readonly agrees: boolean;
+  /** Why training steps were not compared; absent where they were, and where only answers ever are. */
+  readonly not_compared?: string;
 }
 
 /** What a variant answered. */
@@ -34,8 +38,8 @@ export interface Answers {
   readonly backend: string;
   /** [64, outputs] of the given weights. */
   readonly outputs: Float32Array;
-  /** Losses, gradient norms and parameters of three steps. */
-  readonly trained: readonly Float32Array[];
+  /** Losses, gradient norms and parameters of three steps; null where no data were found to compare them on. */
+  readonly trained: readonly Float32Array[] | null;
 }
 
 /** Lets an engine answer and train from a state; leaves other weights and another set in it. */
@@ -45,35 +49,42 @@ export async function answersOf(
   state: TrainingState,
   head?: LossHeadName,
 ): Promise<Answers> {
-  const inputsNI = queriesFor(state);
+  const { shape } = state;
+  await engine.load(state);
+  const outputs = await engine.forward(queriesFor(state));
+  // Where this machine cannot run simd there is nothing that all could follow; each engine then goes by itself.
+  const simd = await createEngine(shape, { backend: "simd" }).catch(() => undefined);
+  await using walker = simd?.engine;
+  const options = { shape, rows: QUERIES, steps: STEPS, batchSize: BATCH, head };
+  const { inputsNI, segment, clear } = await comparableData(walker ?? engine, state, options, 2);
+  if (!clear) return { backend, outputs, trained: null };
   await engine.load(state);
   await engine.upload(inputsNI);
-  const outputs = await engine.forward(inputsNI);
-  const { shape } = state;
-  const segment = randomSegment(new Random(2), { shape, rows: QUERIES, steps: STEPS, batchSize: BATCH, head });
   const { loss, gradNorm } = await engine.train(segment);
   return { backend, outputs, trained: [loss, gradNorm, (await engine.read()).parameters] };
 }
 
 /** Compares each variant's answers with float64, and with the variant that is called the reference. */
 export function compareAnswers(answers: readonly Answers[], state: TrainingState, reference: string): Agreement[] {
-  const exact = forward64(state, queriesFor(state));
+  const { outputsNE } = forward64(state, queriesFor(state));
   const wanted = answers.find(({ backend }) => backend === reference);
   return answers.flatMap(({ backend, outputs, trained }) => {
-    const against = [agreement(backend, "float64", [relativeError(outputs, exact)])];
-    if (wanted !== undefined && backend !== reference) {
-      const errors = [outputs, ...trained].map((values, i) =>
-        relativeError(values, [wanted.outputs, ...wanted.trained][i]!)
-      );
-      against.push(agreement(backend, reference, errors));
+    const toExact = agreement(backend, "float64", [outputs], [outputsNE]);
+    if (wanted === undefined || backend === reference) return [toExact];
+    if (trained === null || wanted.trained === null) {
+      return [toExact, { ...agreement(backend, reference, [outputs], [wanted.outputs]), not_compared: NO_CLEAR_DATA }];
     }
-    return against;
+    return [toExact, agreement(backend, reference, [outputs, ...trained], [wanted.outputs, ...wanted.trained])];
   });
 }
 
-function agreement(backend: string, against: string, errors: readonly number[]): Agreement {
-  // Not finite where weights are broken; JSON has no word for it, and it is no agreement.
-  const error = errors.every(Number.isFinite) ? Math.max(...errors) : Number.MAX_VALUE;
+function agreement(
+  backend: string,
+  against: string,
+  found: readonly ArrayLike<number>[],
+  wanted: readonly ArrayLike<number>[],
+): Agreement {
+  const error = largestError(found, wanted);
   return { backend, against, max_rel_error: error, agrees: error <= AGREEMENT_LIMIT };
 }
 
@@ -81,25 +92,13 @@ function queriesFor({ shape }: TrainingState): Float32Array {
   return unitRows(new Random(1), QUERIES, shape.inputDim);
 }
 
-/** The network in float64, layer by layer: outputs [n, outputs] of inputs [n, inputDim]. */
-export function forward64({ shape, parameters }: TrainingState, inputsNI: Float32Array): Float64Array {
-  const layers = layersOf(shape);
-  let activations = Float64Array.from(inputsNI, (entry) => entry * shape.inputScale);
-  for (const [place, { inputs, outputs, weightOffset, biasOffset }] of layers.entries()) {
-    const rows = activations.length / inputs;
-    const next = new Float64Array(rows * outputs);
-    for (let n = 0; n < rows; n++) {
-      for (let o = 0; o < outputs; o++) {
-        let sum = parameters[biasOffset + o]!;
-        for (let i = 0; i < inputs; i++) {
-          sum += parameters[weightOffset + o * inputs + i]! * activations[n * inputs + i]!;
-        }
-        next[n * outputs + o] = place < layers.length - 1 ? Math.max(0, sum) : sum;
-      }
-    }
-    activations = next;
-  }
-  return activations;
+/**
+ * The largest of the relative l2 errors of several arrays. It is not finite where weights are broken; JSON has no word
+ * for that, and it is no agreement: the largest number that there is stands for it.
+ */
+export function largestError(found: readonly ArrayLike<number>[], wanted: readonly ArrayLike<number>[]): number {
+  const errors = found.map((values, i) => relativeError(values, wanted[i]!));
+  return errors.every(Number.isFinite) ? Math.max(...errors) : Number.MAX_VALUE;
 }
 
 /** l2 norm of the difference over the l2 norm of what was wanted; 0 for two zero vectors. */

@@ -4,6 +4,7 @@
  * @module
  */
 import type { JsonObject } from "../base/check.ts";
+import type { Agreement } from "../bench/agreement.ts";
 import type { BenchResult, BenchRow } from "../bench/run.ts";
 import { barLines } from "./bar_chart.ts";
 import { type Cell, count, sayFacts, sayTable, shortTime } from "./table.ts";
@@ -23,17 +24,13 @@ const PREPARATIONS: Readonly<Record<string, string>> = { reinforce: "upload", pp
 
 /** Tells a whole result on stderr. */
 export function showBench(result: BenchResult): void {
-  const { checkpoint, network, data } = result;
-  sayFacts([
-    ["machine", result.device],
-    ["weights", checkpoint === null ? "fresh" : `${checkpoint.policy_type} ${checkpoint.version}, the active one`],
-    ["network", `${network.input_dim} inputs, hidden ${network.hidden_dim}, ${network.outputs} outputs`],
-    [
-      "log",
-      `${count(data.episodes)} episodes from ${data.location}${data.source === "simulated" ? ", simulated" : ""}`,
-    ],
-    ...result.skipped.map(({ backend, reason }) => [`no ${backend}`, reason] as const),
-  ]);
+  const { checkpoint } = result;
+  sayFacts(
+    settingFacts(result, [
+      "weights",
+      checkpoint === null ? "fresh" : `${checkpoint.policy_type} ${checkpoint.version}, the active one`,
+    ]),
+  );
   const steps = result.rows.filter(({ op }) => op === "train_step");
   pivot("training step, ms", steps, (batchSize) => `batch ${batchSize}`);
   if (isWatched() && steps.length > 1) chart(steps);
@@ -57,18 +54,49 @@ export function bestRate(bench: JsonObject | null): string | undefined {
   return `${rate(best)} on ${best.backend} at batch ${best.batch_size}, ${shortTime(when)} UTC`;
 }
 
-/** Rows as facts for `policy show`: every operation of every variant. */
+/** A stored result as facts for `policy show`: all of it, as far as the version that stored it measured it. */
 export function benchFacts(bench: JsonObject | null): [string, Cell][] {
-  const { device, measured_at, rows } = (bench ?? {}) as Partial<BenchResult>;
+  const result = (bench ?? {}) as Partial<BenchResult>;
+  const { measured_at, deno, backends = [], rows, agreement = [], data } = result;
   if (!Array.isArray(rows)) return [];
+  const when = `${shortTime(measured_at ?? null)} UTC${deno === undefined ? "" : `, deno ${deno}`}`;
   return [
-    ["machine", device ?? null],
-    ["when", `${shortTime(measured_at ?? null)} UTC`],
+    ...settingFacts(result, ["when", when]),
+    ...backends.map(({ backend, device }): [string, Cell] => [`${backend} on`, device]),
     ...rows.map((row: BenchRow): [string, Cell] => [
-      `${row.backend}, ${STAGES[row.op] ?? `${row.op.replace("_", " ")} of ${count(row.batch_size)}`}`,
-      `${ms(row.ms_median)} ms, ${count(Math.round(row.per_second))}/s`,
+      `${row.backend}, ${
+        stageName(row.op, data?.objective) ?? `${row.op.replace("_", " ")} of ${count(row.batch_size)}`
+      }`,
+      `${ms(row.ms_median)} ms, p10 ${ms(row.ms_p10)}, ${count(Math.round(row.per_second))}/s, n ${count(row.samples)}`,
+    ]),
+    ...agreement.map((one): [string, Cell] => [
+      `${one.backend} to ${one.against}`,
+      `relative error ${errorOf(one)}${one.not_compared === undefined ? "" : `; not compared: ${one.not_compared}`}`,
     ]),
   ];
+}
+
+/** On what it was measured, with another fact in the second place. */
+function settingFacts(
+  { device, network, data, skipped = [] }: Partial<BenchResult>,
+  second: [string, Cell],
+): [string, Cell][] {
+  const facts: [string, Cell][] = [["machine", device ?? null], second];
+  if (network !== undefined) {
+    const { input_dim, hidden_dim, outputs } = network;
+    facts.push(["network", `${input_dim} inputs, hidden ${hidden_dim}, ${outputs} outputs`]);
+  }
+  if (data !== undefined) {
+    const { episodes, location, source, objective } = data;
+    const simulated = source === "simulated" ? ", simulated" : "";
+    facts.push(["log", `${count(episodes)} episodes from ${location}${simulated}; objective ${objective}`]);
+  }
+  return [...facts, ...skipped.map(({ backend, reason }): [string, Cell] => [`no ${backend}`, reason])];
+}
+
+/** A stage from the log to a checkpoint as it is called for a person; undefined for what is none. */
+function stageName(op: string, objective = ""): string | undefined {
+  return op === "prepare" ? PREPARATIONS[objective] ?? STAGES.prepare : STAGES[op];
 }
 
 /** A table with a line for each variant and a column for each number of rows. */
@@ -112,7 +140,7 @@ function stages({ rows, data }: BenchResult): void {
   sayTable(
     [`from the log to a checkpoint, ${found[0]!.backend}`, "ms", "per second"],
     found.map((row) => [
-      row.op === "prepare" ? PREPARATIONS[data.objective] ?? STAGES.prepare! : STAGES[row.op]!,
+      stageName(row.op, data.objective)!,
       ms(row.ms_median),
       count(Math.round(row.per_second)),
     ]),
@@ -130,10 +158,16 @@ function agreement({ agreement: found }: BenchResult): void {
       variant,
       ...against.map((other) => {
         const one = found.find((candidate) => candidate.backend === variant && candidate.against === other);
-        return one === undefined ? null : `${one.max_rel_error.toExponential(1)}${one.agrees ? "" : " DIFFERS"}`;
+        return one === undefined ? null : `${errorOf(one)}${one.not_compared === undefined ? "" : ", answers only"}`;
       }),
     ]),
   );
+  const reasons = new Set(found.map(({ not_compared }) => not_compared).filter((reason) => reason !== undefined));
+  for (const reason of reasons) say(dim(`not compared: ${reason}`));
+}
+
+function errorOf({ max_rel_error, agrees }: Agreement): string {
+  return `${max_rel_error.toExponential(1)}${agrees ? "" : " DIFFERS"}`;
 }
 
 function rate({ per_second }: BenchRow): string {

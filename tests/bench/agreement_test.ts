@@ -1,14 +1,15 @@
 /** The benchmark finds out when an engine computes something else than the others. */
 import assert from "node:assert/strict";
-import { type Answers, answersOf, compareAnswers, forward64 } from "../../src/bench/agreement.ts";
+import { type Answers, answersOf, compareAnswers } from "../../src/bench/agreement.ts";
+import { forward64 } from "../../src/bench/forward64.ts";
+import type { TrainingState } from "../../src/engine/engine.ts";
 import { initialState, stateOf } from "../../src/engine/network.ts";
 import { createSimdEngine } from "../../src/engine/simd/engine.ts";
 import { ReferenceEngine } from "../support/reference_engine.ts";
 
 const SHAPE = { inputDim: 24, hiddenDim: 10, outputs: 3, inputScale: 4 };
 
-async function answers(): Promise<Answers[]> {
-  const state = initialState(SHAPE, 7);
+async function answers(state: TrainingState = initialState(SHAPE, 7)): Promise<Answers[]> {
   await using simd = await createSimdEngine(SHAPE, { threads: 1 });
   await using reference = new ReferenceEngine(SHAPE);
   return [await answersOf("simd", simd, state), await answersOf("reference", reference, state)];
@@ -32,7 +33,7 @@ Deno.test("one wrong answer, one wrong parameter or one broken number is told", 
       .map(({ agrees }) => agrees);
   const bent = (values: Float32Array, to: (value: number) => number): Float32Array =>
     values.map((value, i) => i === 5 ? to(value) : value);
-  const [loss, gradNorm, parameters] = other!.trained as [Float32Array, Float32Array, Float32Array];
+  const [loss, gradNorm, parameters] = other!.trained as Float32Array[] as [Float32Array, Float32Array, Float32Array];
   assert.deepEqual(verdicts(other!), [true, true]);
   assert.deepEqual(verdicts({ ...other!, outputs: bent(other!.outputs, (value) => value + 0.01) }), [false, false]);
   const trained = [loss, gradNorm, bent(parameters, (value) => value + 0.01)];
@@ -40,11 +41,28 @@ Deno.test("one wrong answer, one wrong parameter or one broken number is told", 
   assert.deepEqual(verdicts({ ...other!, outputs: bent(other!.outputs, () => NaN) }), [false, false]);
 });
 
+Deno.test("where a unit stands on its kink whatever the data, answers alone are compared, and that is said", async () => {
+  const { parameters } = initialState(SHAPE, 7);
+  // The first hidden unit weighs nothing and has no bias: it is 0 for every row.
+  parameters.fill(0, 0, SHAPE.inputDim);
+  parameters[SHAPE.inputDim * SHAPE.hiddenDim] = 0;
+  const state = stateOf(SHAPE, parameters);
+  const [simd, other] = await answers(state);
+  assert.deepEqual([simd!.trained, other!.trained], [null, null]);
+  const [, , toSimd] = compareAnswers([simd!, other!], state, "simd");
+  assert.equal(toSimd!.agrees, true);
+  assert.match(toSimd!.not_compared!, /^training steps: on each of \d+ sets of data a hidden unit .* kink/);
+  const outputs = other!.outputs.map((value) => value + 0.01);
+  assert.equal(compareAnswers([simd!, { ...other!, outputs }], state, "simd")[2]!.agrees, false);
+});
+
 Deno.test("the float64 network is the one that its layers describe", () => {
   // One input of 3, scaled by 2; hidden units 3 * 2 * 1 - 1 = 5 and relu(-6) = 0; then relu(2 * 5 + 0) = 10; then -10 + 1.
   const shape = { inputDim: 1, hiddenDim: 2, outputs: 1, inputScale: 2 };
   const state = stateOf(shape, Float32Array.of(1, -1, -1, 0, 2, 3, 0, -1, 1));
-  assert.deepEqual([...forward64(state, Float32Array.of(3))], [-9]);
+  const { outputsNE, kinkMargin } = forward64(state, Float32Array.of(3));
+  assert.deepEqual([[...outputsNE], kinkMargin], [[-9], 5]);
   const linear = { inputDim: 2, hiddenDim: 0, outputs: 1, inputScale: 1 };
-  assert.deepEqual([...forward64(stateOf(linear, Float32Array.of(1, 2, -5)), Float32Array.of(1, 1, 3, 4))], [-2, 6]);
+  const straight = forward64(stateOf(linear, Float32Array.of(1, 2, -5)), Float32Array.of(1, 1, 3, 4));
+  assert.deepEqual([[...straight.outputsNE], straight.kinkMargin], [[-2, 6], Infinity]);
 });

@@ -1,6 +1,7 @@
 /** The GPU benchmark reads the peer's report and judges by the right numbers. */
 import assert from "node:assert/strict";
-import { type Row, targetsOf } from "../../bench/gpu/report.ts";
+import type { Agreement } from "../../bench/gpu/agreement.ts";
+import { disagreementOf, linesOf, type Row, targetsOf } from "../../bench/gpu/report.ts";
 import { parseReport } from "../../bench/gpu/torch.ts";
 
 const REPORT = `torch 2.11.0 threads 8 dropout 0.0 cuda NVIDIA H200
@@ -56,4 +57,39 @@ Deno.test("targets compare the best fused step at batch size 32 with the peer's 
 
 Deno.test("what was not measured meets no target and misses none", () => {
   for (const target of targetsOf([], [{ missing: "no torch" }])) assert.deepEqual(Object.keys(target), ["target"]);
+});
+
+const one = (against: Agreement["against"], changes: Partial<Agreement> = {}): Agreement => ({
+  against,
+  head: "policy_gain",
+  batch_size: 32,
+  steps: 20,
+  max_rel_error: 1e-7,
+  agrees: true,
+  ...changes,
+});
+const wrong = { max_rel_error: 0.25, agrees: false };
+
+Deno.test("a run fails when the kernels differ from float64 or from simd, not when the machine cannot run simd", () => {
+  const { max_rel_error: _, ...missing } = one("simd", { agrees: false, missing: "no WebAssembly SIMD" });
+  assert.equal(disagreementOf([one("float64"), one("simd")]), undefined);
+  assert.equal(disagreementOf([one("float64"), missing]), undefined);
+  assert.match(
+    disagreementOf([one("float64"), one("simd", wrong)])!,
+    /wrong: policy_gain, B=32, against simd: .* 2\.5e-1$/,
+  );
+  assert.match(disagreementOf([one("float64", wrong), missing])!, /wrong: policy_gain, B=32, against float64: [^;]+$/);
+  assert.match(disagreementOf([])!, /compared with nothing/);
+});
+
+Deno.test("each comparison is a line that says what it found, or why nothing", () => {
+  const { max_rel_error: _, ...missing } = one("simd", { agrees: false, missing: "no WebAssembly SIMD" });
+  const agreement = [one("float64"), one("simd", wrong), missing, one("float64", { not_compared: "steps: a kink" })];
+  const head = { dry_run: true, started_at: "", device: "GPU", deno: "2", rows: [], torch: [], targets: [] };
+  assert.deepEqual(linesOf({ ...head, agreement }).slice(1), [
+    "agrees: policy_gain, B=32, against float64: relative error 1.0e-7",
+    "DIFFERS: policy_gain, B=32, against simd: relative error 2.5e-1",
+    "unknown: policy_gain, B=32, against simd: not compared: no WebAssembly SIMD",
+    "agrees: policy_gain, B=32, against float64: relative error 1.0e-7 of the answers; not compared: steps: a kink",
+  ]);
 });

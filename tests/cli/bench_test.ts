@@ -58,7 +58,9 @@ Deno.test("bench measures, compares, and keeps its result beside the active chec
   assert.deepEqual(shown.bench, result);
   const stats = onlyObject(await place.run(["stats", "--json"])) as { active?: { bench?: unknown } };
   assert.deepEqual(stats.active?.bench, result);
-  assert.match((await place.run(["policy", "show"])).stderr, /\bcpu, train step of 32 +\S+ ms, \S+\/s/);
+  const { stderr: text } = await place.run(["policy", "show"]);
+  assert.match(text, /\bcpu, train step of 32 +\S+ ms, p10 \S+, \S+\/s, n [\d,]+\n/);
+  assert.match(text, /\bwasm to float64 +relative error \d\.\de-\d+\n/);
   assert.match((await place.run(["stats"])).stderr, /\bbench +\S+ episodes\/s on (?:cpu|wasm) at batch \d+/);
   // The file is none of the manifest's, and the checkpoint is as whole as before.
   assert.equal((await place.run(["policy", "verify"])).code, 0);
