@@ -131,16 +131,19 @@ async function measureWhole(): Promise<void> {
       await Deno.mkdir(directory);
       const database = join(directory, "log.db");
       await Deno.copyFile(original, database);
-      const run = async (command: WholeRun["command"], flags: readonly string[]): Promise<void> => {
-        const { seconds, megabytes } = await measureProcess(
-          [...programOf("rlcf"), command, "--json", "--database", `sqlite:///${database}`, ...flags],
-          { cwd: directory, environment: { RLCF_CHECKPOINT_DIR: join(directory, "policies") } },
-        );
+      const measure = async (command: WholeRun["command"], words: readonly string[]): Promise<void> => {
+        const environment = { RLCF_CHECKPOINT_DIR: join(directory, "policies") };
+        const { seconds, megabytes } = await measureProcess(words, { cwd: directory, environment });
         whole.push({ round, command, seconds, megabytes });
       };
-      const train = (): Promise<void> => run("train", ["--epochs", "1", "--max-episodes", String(EPISODES)]);
-      const stats = (): Promise<void> => run("stats", []);
-      for (const turn of round % 2 === 1 ? [stats, train] : [train, stats]) await turn();
+      const run = (command: "train" | "stats", ...flags: readonly string[]): Promise<void> =>
+        measure(command, [...programOf("rlcf"), command, "--json", "--database", `sqlite:///${database}`, ...flags]);
+      const turns = [
+        () => measure("nothing", [Deno.execPath(), "run", "--quiet", "data:text/javascript,"]),
+        () => run("stats"),
+        () => run("train", "--epochs", "1", "--max-episodes", String(EPISODES)),
+      ];
+      for (const turn of round % 2 === 1 ? turns : turns.toReversed()) await turn();
     }
   } finally {
     await Deno.remove(home, { recursive: true });

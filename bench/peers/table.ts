@@ -10,8 +10,8 @@ import type { Comparison } from "./ratios.ts";
 export interface WholeRun {
   /** Round, from 1. */
   readonly round: number;
-  /** What was run. */
-  readonly command: "train" | "stats";
+  /** What was run; `nothing` is Deno with an empty program, which tells how fast the machine starts anything. */
+  readonly command: "train" | "stats" | "nothing";
   /** Wall time of the process. */
   readonly seconds: number;
   /** Its largest resident set; null where nobody told. */
@@ -55,18 +55,20 @@ export function wholeTable(whole: readonly WholeRun[], episodes: number): string
     what: string,
     command: WholeRun["command"],
     field: "seconds" | "megabytes",
-    most: number,
+    most?: number,
   ): string[][] => {
     const found = whole.filter((run) => run.command === command).map((run) => run[field]).filter((one) => one !== null);
     if (found.length === 0) return [];
     const [median, digits] = [percentile(found, 0.5), field === "seconds" ? 2 : 0];
     const rounds = found.map((one) => one.toFixed(digits)).join(" ");
-    return [[what, median.toFixed(digits), most.toFixed(digits), verdictOf(median <= most), rounds]];
+    const [target, verdict] = most === undefined ? ["-", ""] : [most.toFixed(digits), verdictOf(median <= most)];
+    return [[what, median.toFixed(digits), target, verdict, rounds]];
   };
   const rows = [
     ...line("train, one pass, s", "train", "seconds", WHOLE.trainSeconds),
     ...line("train, peak MB", "train", "megabytes", WHOLE.trainMegabytes),
     ...line("stats, s", "stats", "seconds", WHOLE.statsSeconds),
+    ...line("Deno doing nothing, s", "nothing", "seconds"),
   ];
   if (rows.length === 0) return [];
   return aligned([

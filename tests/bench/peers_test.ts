@@ -70,11 +70,13 @@ Deno.test("the whole program is judged by its medians, and what nobody measured 
     ...{ round, command, seconds, megabytes },
   });
   const runs = [run(1, "train", 1, 251.4), run(2, "train", 2.5, 252.6), run(3, "train", 9, 250.6)];
-  assert.deepEqual(wholeTable([...runs, run(1, "stats", 0.2, null)], 10_000), [
-    "10,000 stored traces  median  target  verdict  rounds",
-    "train, one pass, s      2.50    2.50  met      1.00 2.50 9.00",
-    "train, peak MB           251     250  MISSED   251 253 251",
-    "stats, s                0.20    0.25  met      0.20",
+  const small = [run(1, "stats", 0.2, null), run(1, "nothing", 0.03, 40)];
+  assert.deepEqual(wholeTable([...runs, ...small], 10_000), [
+    "10,000 stored traces   median  target  verdict  rounds",
+    "train, one pass, s       2.50    2.50  met      1.00 2.50 9.00",
+    "train, peak MB            251     250  MISSED   251 253 251",
+    "stats, s                 0.20    0.25  met      0.20",
+    "Deno doing nothing, s    0.03       -           0.03",
   ]);
   assert.equal(wholeTable([run(1, "train", 1, null)], 10_000).length, 2);
   assert.deepEqual(wholeTable([], 10_000), []);
