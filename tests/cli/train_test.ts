@@ -25,7 +25,8 @@ Deno.test("train makes an active version whose files have the hash that --json t
   assert.deepEqual(
     keysOf({ ...rest, episodes: { ...(rest.episodes as object), skipped: [] } }).sort(),
     [
-      ...["activated", "activation_reason", "backend", "checkpoint.path", "checkpoint.sha256", "device"],
+      ...["activated", "activation_reason", "backend", "backend_reason", "checkpoint.path", "checkpoint.sha256"],
+      ...["device"],
       ...["episodes.available", "episodes.holdout", "episodes.outside_window.days_to_reach"],
       ...["episodes.outside_window.newer", "episodes.outside_window.older", "episodes.outside_window.oldest"],
       ...["episodes.skipped", "episodes.trained", "fallbacks", "parent_version"],
@@ -57,6 +58,7 @@ Deno.test("train without --json tells its story on stderr and only the version o
   await place.fill(60);
   const { code, stdout, stderr } = await place.run(["train"]);
   assert.deepEqual([code, stdout], [0, "v1.0.0\n"]);
+  assert.match(stderr, /training v1\.0\.0 from fresh weights on cpu \(plain JavaScript, 1 thread\): cpu was asked for/);
   assert.match(stderr, /60 found; none left out/);
   assert.match(stderr, /v1\.0\.0 activated/);
   // No colours and no cursor movements in a file.
