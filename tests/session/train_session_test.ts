@@ -19,6 +19,7 @@ Deno.test("a session trains, publishes and activates the first version, and repo
     activated: true,
     activation_reason: "activated without asking: checkpoint.activate is always",
     backend: "cpu",
+    backend_reason: "cpu was asked for",
     fallbacks: [],
     updates: 2 * Math.ceil(episodes.trained / 8),
   });
