@@ -70,10 +70,12 @@ export class PeriodicSaver implements AsyncDisposable {
    * nothing may go on behind a session that has ended. What goes wrong is logged; nobody else would hear of it.
    */
   async [Symbol.asyncDispose](): Promise<void> {
+    // A failure of what was written before has been thrown already.
+    const isWriting = this.#writing !== undefined;
     for (const version of this.#waiting.splice(0, this.#waiting.length - 1)) this.#release(version);
     while (this.#writing !== undefined) await this.#writing;
     freeMemory(this.takeWorn());
-    if (this.#failure === undefined) return;
+    if (!isWriting || this.#failure === undefined) return;
     log.warn("the last saved states were not published: {cause}", { cause: messageOf(this.#failure.thrown) });
   }
 
