@@ -66,3 +66,21 @@ testOnEach(
     assert.deepEqual(await store.getLogGroups("v2"), sorted.slice(2));
   },
 );
+
+testOnEach("names come back as they were stored, whatever characters they are made of", async ({ store }) => {
+  const names = ['le "norme"', "però, [1]", "a\\b", "\u{1F600}\u0001"];
+  await store.saveTraces(names.map((name, i) => [
+    new ExecutionTrace({ queryId: `q${i}` }).addExpertSelection({
+      expertType: name,
+      weight: 1,
+      logProb: -0.5,
+      metadata: { source: "gating_policy", query_embedding: vector(8) },
+    }),
+    { policyVersion: name },
+  ]));
+  const groups = await store.getLogGroups();
+  assert.deepEqual(
+    groups.map(({ policyVersion, expertType, experts }) => [policyVersion, expertType, experts]).toSorted(),
+    names.map((name) => [name, name, [name]]).toSorted(),
+  );
+});
