@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { Tensor1D, Tensor2D, TensorContainer } from "@tensorflow/tfjs-core";
-import type { PolicyEngine, TrainingState } from "./engine.ts";
+import type { Tensor1D, Tensor2D } from "@tensorflow/tfjs-core";
+import type { PolicyEngine } from "./engine.ts";
 import { layersOf } from "./network.ts";
 
 /** One layer's weights as tensors of TensorFlow.js. */
@@ -23,26 +23,25 @@ export interface WeightSharing {
 
 /**
  * A snapshot of the weights, first layer first. From the webgpu engine they come as tensors of TensorFlow.js' webgpu
- * backend without leaving the GPU, from the others on the backend that TensorFlow.js works on (its cpu backend if none
- * was chosen). The caller disposes of them.
+ * backend without leaving the GPU, from `wasm` on that, from the others on its cpu backend. The caller disposes of them.
  *
  * @param engine e.g. `policy.engine`
  */
 export async function weightTensors(engine: PolicyEngine & Partial<WeightSharing>): Promise<LayerTensors[]> {
-  return engine.weightTensors === undefined ? await tensorsOf(await engine.read()) : await engine.weightTensors();
-}
-
-async function tensorsOf({ shape, parameters }: TrainingState): Promise<LayerTensors[]> {
+  if (engine.weightTensors !== undefined) return await engine.weightTensors();
+  const { shape, parameters } = await engine.read();
   const tf = await import("@tensorflow/tfjs-core");
-  if (tf.getBackend() === undefined) {
-    await import("@tensorflow/tfjs-backend-cpu");
-    tf.enableProdMode();
-    await tf.setBackend("cpu");
+  const { openTfjsDevice } = await import("./tfjs/device.ts");
+  // Not the backend that TensorFlow.js happens to work on: that may be a GPU that was lost.
+  const device = await openTfjsDevice(engine.backend === "wasm" ? "wasm" : "cpu");
+  try {
+    return layersOf(shape).map(({ inputs, outputs, weightOffset, biasOffset }) => ({
+      weightIO: device.run(() =>
+        tf.transpose(tf.tensor2d(parameters.subarray(weightOffset, biasOffset), [outputs, inputs]))
+      ),
+      biasO: device.run(() => tf.tensor1d(parameters.slice(biasOffset, biasOffset + outputs))),
+    }));
+  } finally {
+    device.close();
   }
-  return tf.tidy(() =>
-    layersOf(shape).map(({ inputs, outputs, weightOffset, biasOffset }) => ({
-      weightIO: tf.transpose(tf.tensor2d(parameters.subarray(weightOffset, biasOffset), [outputs, inputs])),
-      biasO: tf.tensor1d(parameters.slice(biasOffset, biasOffset + outputs)),
-    })) as unknown as TensorContainer
-  ) as unknown as LayerTensors[];
 }

@@ -5,6 +5,7 @@
  */
 import { getLogger } from "@logtape/logtape";
 import { RlcfError } from "../base/errors.ts";
+import type { EngineUsed } from "../checkpoint/manifest.ts";
 import type { BackendChoice } from "../engine/create.ts";
 import { BACKEND_NAMES, type PolicyEngine } from "../engine/engine.ts";
 
@@ -12,31 +13,36 @@ const log = getLogger(["rlcf", "session"]);
 
 /**
  * Opens the policy of an interrupted run: on the backend that was asked for by name; else, under `auto`, where the run
- * was saved, since there alone it ends in the bits of an uninterrupted one. Where that is gone, `auto` chooses anew.
+ * was saved, since there alone it ends in the bits of an uninterrupted one. Where that is gone, `auto` chooses anew; so it
+ * does where the GPU is another one, which would give other bits and may be an imitation on the CPU.
  *
- * @param savedOn the backend that the run's last state was computed on
+ * @param saved what the run's last state was computed on
  * @param engineOf the engine that trains the policy
  */
-export async function openInterrupted<P extends { readonly backendReason: string }>(
+export async function openInterrupted<P extends { readonly backendReason: string; close(): Promise<void> }>(
   choice: BackendChoice,
-  savedOn: string,
+  saved: EngineUsed,
   open: (backend: BackendChoice) => Promise<P>,
-  engineOf: (policy: P) => Pick<PolicyEngine, "backend">,
+  engineOf: (policy: P) => Pick<PolicyEngine, "backend" | "device">,
 ): Promise<{ readonly policy: P; readonly backendReason: string }> {
-  const saved = BACKEND_NAMES.find((name) => name === savedOn);
-  if (choice === "auto" && saved !== undefined) {
+  const name = BACKEND_NAMES.find((one) => one === saved.backend);
+  if (choice === "auto" && name !== undefined) {
     try {
-      return { policy: await open(saved), backendReason: "the interrupted run was computed on it" };
+      const policy = await open(name);
+      if (name !== "webgpu" || engineOf(policy).device === saved.device) {
+        return { policy, backendReason: "the interrupted run was computed on it" };
+      }
+      await policy.close();
     } catch (thrown) {
       if (!(thrown instanceof RlcfError) || thrown.code !== "backend") throw thrown;
     }
   }
   const policy = await open(choice);
-  const { backend: found } = engineOf(policy);
-  if (found !== savedOn) {
-    log.warn("the run was saved on {savedOn} and goes on on {found}: the result will differ in its last bits", {
-      savedOn,
-      found,
+  const found = engineOf(policy);
+  if (found.backend !== saved.backend || found.backend === "webgpu" && found.device !== saved.device) {
+    log.warn("the run was saved on {saved} and goes on on {found}: the result will differ in its last bits", {
+      saved: `${saved.backend} (${saved.device})`,
+      found: `${found.backend} (${found.device})`,
     });
   }
   return { policy, backendReason: policy.backendReason };

@@ -131,7 +131,7 @@ export async function startingPoint(parts: {
     const { saved, parentVersion } = resumed;
     const { policy, backendReason } = await openInterrupted(
       backend,
-      saved.engine.backend,
+      saved.engine,
       (name) => openPolicy(saved, name, engines),
       ({ engine }) => engine,
     );

@@ -3,6 +3,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { type LayerTensors, weightTensors } from "../../src/engine/weight_tensors.ts";
 import { GatingPolicy } from "../../src/policy/gating_policy.ts";
 import { relativeError } from "../support/numbers.ts";
+import { gpuDevice, reviveGpu } from "../faults/gpu_support.ts";
 import { gpuTest } from "./webgpu/support.ts";
 
 const INPUTS = Float32Array.from({ length: 3 * 24 }, (_, i) => Math.sin(i));
@@ -37,3 +38,19 @@ for (const backend of ["simd", "cpu", "wasm"] as const) {
 }
 
 gpuTest("the weights of webgpu as tensors route as the policy does", () => givesTheSameRouting("webgpu"));
+
+gpuTest("after the GPU is lost the tensors come from the engine that goes on", async () => {
+  await using policy = await GatingPolicy.create({ inputDim: 768, hiddenDim: 256, numExperts: 3, backend: "webgpu" });
+  try {
+    gpuDevice().destroy();
+    await policy.forward(new Float32Array(768).fill(0.1));
+    assert.equal(policy.engine.backend, "simd");
+    const layers = await weightTensors(policy.engine);
+    const { parameters } = await policy.engine.read();
+    const first = await layers[0]!.weightIO.data();
+    assert.deepEqual([first[0], first[256]], [parameters[0], parameters[1]]);
+    tf.dispose(layers as unknown as tf.TensorContainer);
+  } finally {
+    reviveGpu();
+  }
+});

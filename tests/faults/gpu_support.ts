@@ -12,7 +12,7 @@ import { createSimdEngine } from "../../src/engine/simd/engine.ts";
 /** An engine that calls itself webgpu, computes on another one, and is lost from its k-th call on. */
 export class DoomedEngine implements PolicyEngine {
   readonly backend = "webgpu";
-  readonly device = "a GPU that will be lost";
+  readonly device: string = "a GPU that will be lost";
   readonly shape;
   disposed = false;
   calls = 0;

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { configure, type LogRecord, reset } from "@logtape/logtape";
 import { loadCheckpoint } from "../../src/checkpoint/load.ts";
 import type { EngineEntry } from "../../src/engine/create.ts";
-import { doomedMachine } from "../faults/gpu_support.ts";
+import type { PolicyEngine } from "../../src/engine/engine.ts";
+import { DoomedEngine, doomedMachine } from "../faults/gpu_support.ts";
 import { refuses, Workplace } from "./support.ts";
 
 const FLAGS = { "checkpoint.activate": "always", "compute.backend": "auto", "training.epochs": 3 } as const;
@@ -15,6 +16,15 @@ async function interruptedOn(work: Workplace, engines: readonly EngineEntry[]): 
   const stop = new AbortController();
   const request = { engines, signal: stop.signal, onProgress: (): void => stop.abort() };
   await refuses(work.train(FLAGS, request), "interrupted", /was interrupted/);
+}
+
+/** Another GPU that computes the same. */
+class OtherGpu extends DoomedEngine {
+  override readonly device = "an imitation";
+
+  constructor(inner: PolicyEngine) {
+    super(inner, Infinity);
+  }
 }
 
 /** Warnings of the session while `work` runs. */
@@ -62,7 +72,22 @@ Deno.test("an interrupted run whose backend is gone goes on on the best one left
     const { backend, backend_reason } = await work.train(FLAGS, { engines: WITHOUT_GPU, resume: true });
     assert.deepEqual([backend, backend_reason], ["simd", "simd is the fastest left"]);
   });
-  assert.equal(warnings.filter((text) => /saved on webgpu and goes on on simd/.test(text)).length, 1);
+  assert.equal(warnings.filter((text) => /saved on webgpu \(.*\) and goes on on simd/.test(text)).length, 1);
+});
+
+Deno.test("where the GPU is another one by now, perhaps an imitation, auto chooses anew", async () => {
+  await using work = await Workplace.open(60);
+  await interruptedOn(work, WITH_GPU);
+  const other: readonly EngineEntry[] = WITH_GPU.map((entry) => ({
+    ...entry,
+    probe: async () => ({ ...await entry.probe(), software: entry.name === "webgpu" }),
+    create: async (shape) => entry.name === "webgpu" ? new OtherGpu(await entry.create(shape)) : entry.create(shape),
+  }));
+  const warnings = await warningsOf(async () => {
+    const { backend, backend_reason } = await work.train(FLAGS, { engines: other, resume: true });
+    assert.deepEqual([backend, backend_reason], ["simd", "webgpu has only test; simd is the fastest left"]);
+  });
+  assert.equal(warnings.filter((text) => /saved on webgpu \(.*\) and goes on on simd/.test(text)).length, 1);
 });
 
 Deno.test("a backend that is asked for by name is used, wherever the run was saved", async () => {

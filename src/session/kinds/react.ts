@@ -213,7 +213,7 @@ async function openAgent(
   if (interrupted !== undefined) {
     return await openInterrupted(
       backend,
-      interrupted.engine.backend,
+      interrupted.engine,
       (name) => openReActPolicy(interrupted, name, engines),
       ({ actor }) => actor,
     );
