@@ -4,6 +4,7 @@
  * @module
  */
 import { Random } from "../base/random.ts";
+import { RlcfError } from "../base/errors.ts";
 import { createEngine } from "../engine/create.ts";
 import type { PolicyEngine, TrainingState } from "../engine/engine.ts";
 import type { LossHeadName } from "../loss/heads.ts";
@@ -53,7 +54,10 @@ export async function answersOf(
   await engine.load(state);
   const outputs = await engine.forward(queriesFor(state));
   // Where this machine cannot run simd there is nothing that all could follow; each engine then goes by itself.
-  const simd = await createEngine(shape, { backend: "simd" }).catch(() => undefined);
+  const simd = await createEngine(shape, { backend: "simd" }).catch((error: unknown) => {
+    if (error instanceof RlcfError && error.code === "backend") return undefined;
+    throw error;
+  });
   await using walker = simd?.engine;
   const options = { shape, rows: QUERIES, steps: STEPS, batchSize: BATCH, head };
   const { inputsNI, segment, clear } = await comparableData(walker ?? engine, state, options, 2);

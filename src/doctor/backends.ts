@@ -76,7 +76,16 @@ export async function agreementFindings(
     }
   }
   const reference = answers.find(({ backend }) => backend.startsWith("simd"))?.backend ?? "";
-  for (const { backend, against, max_rel_error, agrees } of compareAnswers(answers, state, reference)) {
+  for (const { backend, against, max_rel_error, agrees, not_compared } of compareAnswers(answers, state, reference)) {
+    if (not_compared !== undefined) {
+      findings.push({
+        area: "backends",
+        severity: "note",
+        what: `${backend} and ${against} were compared by their answers alone`,
+        cause: not_compared,
+        mend: null,
+      });
+    }
     if (agrees) continue;
     findings.push({
       area: "backends",

@@ -6,7 +6,14 @@
 import { getLogger } from "@logtape/logtape";
 import { messageOf } from "../base/errors.ts";
 import type { TrainingState } from "../engine/engine.ts";
-import { type NewVersion, publishVersion, removeExpired, type SessionContext, statesOf } from "./versions.ts";
+import {
+  freeMemory,
+  type NewVersion,
+  publishVersion,
+  removeExpired,
+  type SessionContext,
+  statesOf,
+} from "./versions.ts";
 
 const log = getLogger(["rlcf", "session"]);
 
@@ -70,11 +77,12 @@ export class PeriodicSaver implements AsyncDisposable {
    * nothing may go on behind a session that has ended. What goes wrong is logged; nobody else would hear of it.
    */
   async [Symbol.asyncDispose](): Promise<void> {
-    // A failure of what was written before has been thrown already.
+    // Whoever saved or settled after an earlier failure has heard of it.
     const isWriting = this.#writing !== undefined;
     for (const version of this.#waiting.splice(0, this.#waiting.length - 1)) this.#release(version);
     while (this.#writing !== undefined) await this.#writing;
-    freeMemory(this.takeWorn());
+    const worn = this.takeWorn();
+    if (worn !== undefined) freeMemory(worn);
     if (!isWriting || this.#failure === undefined) return;
     log.warn("the last saved states were not published: {cause}", { cause: messageOf(this.#failure.thrown) });
   }
@@ -103,18 +111,12 @@ export class PeriodicSaver implements AsyncDisposable {
     this.#writing = this.#waiting.length > 0 ? this.#writeNext() : undefined;
   }
 
-  /** Keeps the memory of a snapshot of one network for the next one, and lets go of any other. */
+  /** Keeps the memory of a snapshot's first network for the next one, and lets go of any other. */
   #release({ snapshot }: NewVersion): void {
     const [state, ...more] = statesOf(snapshot);
-    for (const other of [this.#worn, ...more]) freeMemory(other);
+    for (const other of [this.#worn, ...more]) {
+      if (other !== undefined) freeMemory(other);
+    }
     this.#worn = state;
-  }
-}
-
-/** Lets go of a state's memory: copies come faster than the collector looks for what nobody needs any more. */
-function freeMemory(state: TrainingState | undefined): void {
-  if (state === undefined) return;
-  for (const { buffer } of [state.parameters, state.firstMoments, state.secondMoments]) {
-    if (buffer instanceof ArrayBuffer && !buffer.detached) buffer.transfer(0);
   }
 }

@@ -80,12 +80,22 @@ export async function snapshotOf(
 ): Promise<NetworkSnapshot> {
   const { engine, shape, experts } = trainer.policy;
   const { backend, device } = engine;
+  const state = await engine.read(worn);
+  // Engines whose copies come from elsewhere have no use for it.
+  if (worn !== undefined && worn.parameters !== state.parameters) freeMemory(worn);
   return {
     network: { shape, experts, relations },
     engine: { backend, device },
-    state: await engine.read(worn),
+    state,
     trainer: trainer.state,
   };
+}
+
+/** Lets go of a state's memory: copies come faster than the collector looks for what nobody needs any more. */
+export function freeMemory(state: TrainingState): void {
+  for (const { buffer } of [state.parameters, state.firstMoments, state.secondMoments]) {
+    if (buffer instanceof ArrayBuffer && !buffer.detached) buffer.transfer(0);
+  }
 }
 
 /** The engines' states in a snapshot. */

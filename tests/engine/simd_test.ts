@@ -268,3 +268,12 @@ Deno.test("the fastest number of threads is chosen, and tried again later", () =
   steps(15);
   assert.deepEqual(new Set(steps(200)), new Set([1]));
 });
+
+Deno.test("a state read into a worn one lies in its arrays", async () => {
+  const shape = { inputDim: 24, hiddenDim: 10, outputs: 4, inputScale: 4 };
+  await using engine = await createSimdEngine(shape);
+  const worn = initialState(shape, 3);
+  const found = await engine.read(worn);
+  for (const name of ["parameters", "firstMoments", "secondMoments"] as const) assert.equal(found[name], worn[name]);
+  await assert.rejects(engine.read(initialState({ ...shape, outputs: 3 }, 3)), /found a network/);
+});

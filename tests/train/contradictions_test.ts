@@ -132,3 +132,22 @@ Deno.test("somebody who uses the whole scale among people who always give the sa
   const values = crossFitValues(set, allRows(700)).valuesNE;
   assert.deepEqual(discountContradictions(set, allRows(700), values).contradictions, []);
 });
+
+Deno.test("the reward model of a run, which the evaluation uses, is fitted before anybody is discounted", async () => {
+  const episodes = judged(1000, ["u3", "u7"]);
+  const rows = allRows(1000);
+  await using policy = await GatingPolicy.create({ inputDim: episodes.inputDim, hiddenDim: 4, backend: "simd" });
+  const options = {
+    episodes,
+    trainingRows: rows,
+    objective: "doubly_robust",
+    epochs: 1,
+    batchSize: 32,
+    seed: 1,
+  } as const;
+  const run = await TrainingRun.start({ trainer: new SingleStepTrainer({ policy }), ...options });
+  assert.ok(run.contradictions.length > 0);
+  assert.deepEqual(run.rewardModel, crossFitValues(episodes, rows).model);
+  const discounts = discounted(episodes).episodes;
+  assert.notDeepEqual(run.rewardModel, crossFitValues(discounts, rows).model);
+});

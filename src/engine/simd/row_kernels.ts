@@ -89,11 +89,6 @@ export class RowKernels {
     return this.#memory.buffer.byteLength;
   }
 
-  /** Bytes that a row takes with its padding. */
-  get rowBytes(): number {
-    return 4 * this.#stride;
-  }
-
   /** Takes memory for a table of zeros. Arrays from {@link row} and {@link numbers} stay valid. */
   table(rows: number): Table {
     return { address: this.#take(rows * 4 * this.#stride), rows };
