@@ -7,7 +7,7 @@ import type { Command } from "@commander-js/extra-typings";
 import { RlcfError } from "../base/errors.ts";
 import type { JsonObject } from "../base/check.ts";
 import type { BenchResult } from "../bench/run.ts";
-import type { BackendName } from "../engine/engine.ts";
+import { BACKEND_NAMES, type BackendName } from "../engine/engine.ts";
 import type { RLCFPersistence } from "../store/persistence.ts";
 import { showBench } from "./bench_view.ts";
 import { command, configured, openStore } from "./context.ts";
@@ -18,7 +18,6 @@ import { LiveLine } from "./progress.ts";
 import { watchSignals } from "./stop.ts";
 import { isWatched, printResult, say } from "./terminal.ts";
 
-const BACKENDS: readonly BackendName[] = ["webgpu", "simd", "wasm", "cpu"];
 /** What is measured in full, and with `--quick`. */
 const EFFORT = {
   full: { seconds: 40, batchSizes: [1, 32, 256, 1024], simulatedEpisodes: 2000 },
@@ -124,9 +123,9 @@ class Scratch implements AsyncDisposable {
 }
 
 function backendOf(text: string): BackendName {
-  const found = BACKENDS.find((name) => name === text.trim());
+  const found = BACKEND_NAMES.find((name) => name === text.trim());
   if (found !== undefined) return found;
-  throw new RlcfError("usage", `--backend: found ${JSON.stringify(text)}, wanted one of ${BACKENDS.join(", ")}`);
+  throw new RlcfError("usage", `--backend: found ${JSON.stringify(text)}, wanted one of ${BACKEND_NAMES.join(", ")}`);
 }
 
 function wholeNumber(text: string, flag: string, min: number, max: number): number {

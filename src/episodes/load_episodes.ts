@@ -41,7 +41,7 @@ export async function loadEpisodes(
 }
 
 /**
- * Lets go of a page's embeddings, which lie in the set by now; their arrays are empty afterwards. The collector would
+ * Lets go of a page's embeddings, which were copied or counted by now; their arrays are empty afterwards. The collector would
  * come later, when a hundred megabytes have piled up, and the system takes longer to hand out new memory than SQLite to
  * fill it.
  */
