@@ -307,8 +307,11 @@ const evaluation = {
   }),
 } as const;
 
+/** The backends that can be asked for by name; here, and not beside the engines, so that asking loads none of them. */
+export const BACKEND_NAMES = ["webgpu", "simd", "wasm", "cpu"] as const;
+
 const compute = {
-  backend: choice(["auto", "webgpu", "simd", "wasm", "cpu"], {
+  backend: choice(["auto", ...BACKEND_NAMES], {
     default: "auto",
     environment: "RLCF_BACKEND",
     help: "auto = the GPU if there is one, else simd",

@@ -15,9 +15,6 @@ import type { LossHeadName } from "../loss/heads.ts";
 /** The backends a user can ask for; `simd` and the three backends of TensorFlow.js. */
 export type BackendName = "webgpu" | "simd" | "wasm" | "cpu";
 
-/** All of them. */
-export const BACKEND_NAMES: readonly BackendName[] = ["webgpu", "simd", "wasm", "cpu"];
-
 /** The sizes of the network, and the factor by which every input is multiplied before the first layer. */
 export interface NetworkShape {
   /** Length of an input vector, at least 1. */

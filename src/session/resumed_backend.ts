@@ -6,8 +6,9 @@
 import { getLogger } from "@logtape/logtape";
 import { RlcfError } from "../base/errors.ts";
 import type { EngineUsed } from "../checkpoint/manifest.ts";
+import { BACKEND_NAMES } from "../config/schema.ts";
 import type { BackendChoice } from "../engine/create.ts";
-import { BACKEND_NAMES, type PolicyEngine } from "../engine/engine.ts";
+import type { PolicyEngine } from "../engine/engine.ts";
 
 const log = getLogger(["rlcf", "session"]);
 
