@@ -24,7 +24,7 @@ import { messageOf } from "../../src/base/errors.ts";
 import { storeSimulatedLog } from "../../src/bench/simulated_log.ts";
 import type { Timing } from "../../src/bench/timing.ts";
 import { createPersistence } from "../../src/store/create.ts";
-import manifest from "../../deno.json" with { type: "json" };
+import { programCommand } from "../../scripts/program_task.ts";
 import { runTorch, type TorchReport } from "../gpu/torch.ts";
 import { parsePeersArguments, type PeersOptions } from "./arguments.ts";
 import { machineName } from "./machine.ts";
@@ -115,8 +115,11 @@ async function measureAllSteps(): Promise<void> {
   }
 }
 
-/** `rlcf train` and `rlcf stats` on a fresh copy of the same database each time. */
+/** `rlcf train` and `rlcf stats` on a fresh copy of the same database each time, as the task `rlcf` runs them. */
 async function measureWhole(): Promise<void> {
+  const program = programCommand("rlcf");
+  const words = [Deno.execPath(), "run", "--quiet", "--config", join(ROOT, "deno.json"), ...program.flags]
+    .concat(join(ROOT, "src/main.ts"));
   const home = await Deno.makeTempDir({ prefix: "rlcf-peers-" });
   try {
     console.error(`storing ${EPISODES} simulated traces`);
@@ -132,12 +135,12 @@ async function measureWhole(): Promise<void> {
       const database = join(directory, "log.db");
       await Deno.copyFile(original, database);
       const measure = async (command: WholeRun["command"], words: readonly string[]): Promise<void> => {
-        const environment = { RLCF_CHECKPOINT_DIR: join(directory, "policies") };
+        const environment = { ...program.environment, RLCF_CHECKPOINT_DIR: join(directory, "policies") };
         const { seconds, megabytes } = await measureProcess(words, { cwd: directory, environment });
         whole.push({ round, command, seconds, megabytes });
       };
       const run = (command: "train" | "stats", ...flags: readonly string[]): Promise<void> =>
-        measure(command, [...programOf("rlcf"), command, "--json", "--database", `sqlite:///${database}`, ...flags]);
+        measure(command, [...words, command, "--json", "--database", `sqlite:///${database}`, ...flags]);
       const turns = [
         () => measure("nothing", [Deno.execPath(), "run", "--quiet", "data:text/javascript,"]),
         () => run("stats"),
@@ -148,13 +151,6 @@ async function measureWhole(): Promise<void> {
   } finally {
     await Deno.remove(home, { recursive: true });
   }
-}
-
-/** The words of a task's command, to be run from anywhere, with the permissions that users run it with. */
-function programOf(task: "rlcf"): string[] {
-  const [, , ...words] = manifest.tasks[task].command.split(" ");
-  const rest = words.map((word) => word === "src/main.ts" ? join(ROOT, word) : word);
-  return [Deno.execPath(), "run", "--quiet", "--config", join(ROOT, "deno.json"), ...rest];
 }
 
 function optionsOrExit(): PeersOptions {

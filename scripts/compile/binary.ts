@@ -4,7 +4,7 @@
  * @module
  */
 import { run } from "./bundle.ts";
-import { RUNTIME_FLAGS } from "./permissions.ts";
+import { RUNTIME_FLAGS } from "./runtime_flags.ts";
 
 /** What `--target` takes. */
 export const TARGETS: readonly string[] = [

@@ -7,7 +7,7 @@
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import manifest from "../../deno.json" with { type: "json" };
-import { RUNTIME_FLAGS } from "../compile/permissions.ts";
+import { RUNTIME_FLAGS } from "../compile/runtime_flags.ts";
 
 /** What goes into the file, and where it is written. */
 export interface Packing {

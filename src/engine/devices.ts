@@ -23,7 +23,7 @@ export async function findGpuAdapter(): Promise<GpuAdapter | { readonly missing:
   // Typed as always there, but absent where Deno was started without its webgpu flag.
   const gpu = navigator.gpu as GPU | undefined;
   if (gpu === undefined) return { missing: "WebGPU is switched off (start Deno with --unstable-webgpu)" };
-  silenceEgl();
+  prepareDrivers();
   // The same request as TensorFlow.js makes, so that what is described is what will be used.
   const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
   if (adapter === null) return { missing: "no GPU adapter found (no GPU, or no Vulkan driver for it)" };
@@ -33,13 +33,18 @@ export async function findGpuAdapter(): Promise<GpuAdapter | { readonly missing:
 }
 
 /**
- * Without XDG_RUNTIME_DIR, EGL writes four lines of "error: XDG_RUNTIME_DIR is invalid" on stderr when adapters are
- * listed, though none of it is used. It has to be set before the first request; nothing else here reads it. Where the
- * permission for it was not granted the lines stay, because asking would put a prompt in front of the user.
+ * What the environment tells the drivers, set before the first request where it is not set yet. A variable whose
+ * permission was not granted is left alone, because asking would put a prompt in front of the user.
+ *
+ * - Without XDG_RUNTIME_DIR, EGL writes four lines of "error: XDG_RUNTIME_DIR is invalid" on stderr when adapters are
+ *   listed, though none of it is used.
+ * - Deno looks for adapters through Vulkan and through OpenGL, whose software driver costs 12 MB of memory. Nothing here
+ *   was ever tried on OpenGL; DENO_WEBGPU_BACKEND=vulkan,gl brings it back.
  */
-function silenceEgl(): void {
+function prepareDrivers(): void {
   if (Deno.build.os !== "linux") return;
-  const permission = Deno.permissions.querySync({ name: "env", variable: "XDG_RUNTIME_DIR" });
-  if (permission.state !== "granted") return;
-  if (Deno.env.get("XDG_RUNTIME_DIR") === undefined) Deno.env.set("XDG_RUNTIME_DIR", "/tmp");
+  for (const [name, value] of [["XDG_RUNTIME_DIR", "/tmp"], ["DENO_WEBGPU_BACKEND", "vulkan"]] as const) {
+    const permission = Deno.permissions.querySync({ name: "env", variable: name });
+    if (permission.state === "granted" && Deno.env.get(name) === undefined) Deno.env.set(name, value);
+  }
 }

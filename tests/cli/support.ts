@@ -5,7 +5,7 @@
  * @module
  */
 import { join } from "node:path";
-import manifest from "../../deno.json" with { type: "json" };
+import { programCommand, type ProgramTask } from "../../scripts/program_task.ts";
 
 const root = new URL("../../", import.meta.url).pathname;
 
@@ -25,26 +25,31 @@ export interface RunOptions {
   readonly stdin?: string;
   readonly cwd?: string;
   /** The task whose command is run; `rlcf` by default. */
-  readonly task?: "rlcf" | "train" | "stats" | "bench" | "demo" | "serve";
+  readonly task?: ProgramTask;
   /** Put in front of the command, e.g. `setpriv ...`. */
   readonly wrapper?: readonly string[];
 }
 
 /** The words of a task's command, its program as an absolute path, ready to be run from anywhere. */
-export function commandOf(task: NonNullable<RunOptions["task"]>): string[] {
-  const [deno, run, ...words] = manifest.tasks[task].command.split(" ");
-  if (deno !== "deno" || run !== "run") throw new Error(`deno.json: the task ${task} does not start with deno run`);
-  const rest = words.map((word) => word === "src/main.ts" ? join(root, word) : word);
-  return [Deno.execPath(), "run", "--quiet", "--config", join(root, "deno.json"), ...rest];
+export function commandOf(task: ProgramTask): string[] {
+  const { flags, words } = programCommand(task);
+  const program = join(root, "src/main.ts");
+  return [Deno.execPath(), "run", "--quiet", "--config", join(root, "deno.json"), ...flags, program, ...words];
 }
 
 /** Starts the program. */
 export function start(args: readonly string[], options: RunOptions = {}): Deno.ChildProcess {
-  const [program, ...words] = [...options.wrapper ?? [], ...commandOf(options.task ?? "rlcf"), ...args];
+  const task = options.task ?? "rlcf";
+  const [program, ...words] = [...options.wrapper ?? [], ...commandOf(task), ...args];
   return new Deno.Command(program!, {
     args: words,
     cwd: options.cwd ?? root,
-    env: { ...Object.fromEntries(SILENCED.map((name) => [name, ""])), NO_COLOR: "1", ...options.env },
+    env: {
+      ...programCommand(task).environment,
+      ...Object.fromEntries(SILENCED.map((name) => [name, ""])),
+      NO_COLOR: "1",
+      ...options.env,
+    },
     stdin: options.stdin === undefined ? "null" : "piped",
     stdout: "piped",
     stderr: "piped",

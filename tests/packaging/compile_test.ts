@@ -1,12 +1,15 @@
 import assert from "node:assert/strict";
-import { flagsOf, RUNTIME_FLAGS } from "../../scripts/compile/permissions.ts";
+import { RUNTIME_FLAGS } from "../../scripts/compile/runtime_flags.ts";
+import { programCommand } from "../../scripts/program_task.ts";
 import { cannotPack, compile } from "./portable.ts";
 
 Deno.test("a packed program is given exactly the permissions of the tasks in deno.json", () => {
-  const flags = flagsOf("rlcf");
-  for (const task of ["train", "stats", "bench"] as const) assert.deepEqual(flagsOf(task), flags, task);
+  const { flags } = programCommand("rlcf");
+  for (const task of ["train", "stats", "bench", "serve"] as const) {
+    assert.deepEqual(programCommand(task).flags, flags, task);
+  }
   // The demonstration needs no network; in the packed program it gives it away when it opens its database.
-  assert.deepEqual(flagsOf("demo"), flags.filter((flag) => flag !== "--allow-net"));
+  assert.deepEqual(programCommand("demo").flags, flags.filter((flag) => flag !== "--allow-net"));
   assert.deepEqual(RUNTIME_FLAGS, ["--no-config", "--no-lock", "--unstable-webgpu", ...flags]);
   assert.ok(!RUNTIME_FLAGS.some((flag) => /^(?:-A|--allow-(?:all|run|ffi|import))/.test(flag)));
 });
