@@ -3,38 +3,17 @@
  *
  * @module
  */
-import { sql } from "kysely";
+import { type CompiledQuery, type Kysely, sql } from "kysely";
 import type { Database } from "./database.ts";
 import type { LogGroup } from "./records.ts";
+import type { Tables } from "./tables.ts";
 
 /** ln(2^-150): a smaller log probability is the probability 0 in float32. */
 const ZERO_LOG_PROB = -150 * Math.LN2;
 
 /** Groups of like traces; see RLCFPersistence.getLogGroups. */
 export async function getLogGroups({ db, dialect }: Database, policyVersion?: string): Promise<LogGroup[]> {
-  const { experts, largest, array } = dialect === "sqlite" ? SQLITE : POSTGRES;
-  const weightless = sql`case
-    when log_kind = 'sampled' and gating_log_prob <= ${ZERO_LOG_PROB} then 1
-    when log_kind = 'soft' and ${largest} = 0 then 1
-    else 0 end`;
-  // The size stands in the row's head (SQLite) or in its pointer (PostgreSQL): the bytes themselves stay unread.
-  const bytes = sql`octet_length(query_embedding)`;
-  const keyed = db.selectFrom("rlcf_traces")
-    .select([
-      // One text for all: SQLite groups by sorting, which by six columns takes longer than reading them.
-      sql<string>`${array}(policy_version, log_kind, expert_type, ${bytes}, ${experts}, ${weightless})`.as("key"),
-      "gating_log_prob",
-    ])
-    .$if(policyVersion !== undefined, (query) => query.where("policy_version", "=", policyVersion!));
-  const rows = await db.selectFrom(keyed.as("k"))
-    .select((eb) => [
-      "key",
-      eb.fn.countAll<number>().as("traces"),
-      sql<number>`sum(case when gating_log_prob >= -1e-6 then 1 else 0 end)`.as("certain"),
-      eb.fn.min("gating_log_prob").as("min_log_prob"),
-    ])
-    .groupBy("key")
-    .execute();
+  const { rows } = await db.executeQuery(logGroupsQuery(db, dialect, policyVersion));
   return rows.map((row) => {
     const [version, logKind, expertType, embeddingBytes, names, isWeightless] = JSON.parse(row.key) as Key;
     return {
@@ -49,6 +28,51 @@ export async function getLogGroups({ db, dialect }: Database, policyVersion?: st
       weightless: isWeightless === 1,
     };
   });
+}
+
+/** A row of {@link logGroupsQuery}. */
+interface GroupRow {
+  readonly key: string;
+  readonly traces: number;
+  readonly certain: number;
+  readonly min_log_prob: number | null;
+}
+
+/** The SQL of it. */
+export function logGroupsQuery(
+  db: Kysely<Tables>,
+  dialect: Database["dialect"],
+  policyVersion?: string,
+): CompiledQuery<GroupRow> {
+  const { experts, largest, array } = dialect === "sqlite" ? SQLITE : POSTGRES;
+  const weightless = sql`case
+    when log_kind = 'sampled' and gating_log_prob <= ${ZERO_LOG_PROB} then 1
+    when log_kind = 'soft' and ${largest} = 0 then 1
+    else 0 end`;
+  // The size stands in the row's head (SQLite) or in its pointer (PostgreSQL): the bytes themselves stay unread.
+  const bytes = sql`octet_length(query_embedding)`;
+  return db.with(
+    // SQLite groups by sorting, and would sort the embeddings along with what is computed from them, through a file as
+    // large as all of them together. PostgreSQL counts in a hash table as it reads.
+    (name) => dialect === "sqlite" ? name("keyed").materialized() : name("keyed"),
+    (query) =>
+      query.selectFrom("rlcf_traces")
+        .select([
+          // One text for all: six columns take longer to sort than to read.
+          sql<string>`${array}(policy_version, log_kind, expert_type, ${bytes}, ${experts}, ${weightless})`.as("key"),
+          "gating_log_prob",
+        ])
+        .$if(policyVersion !== undefined, (chosen) => chosen.where("policy_version", "=", policyVersion!)),
+  )
+    .selectFrom("keyed")
+    .select((eb) => [
+      "key",
+      eb.fn.countAll<number>().as("traces"),
+      sql<number>`sum(case when gating_log_prob >= -1e-6 then 1 else 0 end)`.as("certain"),
+      eb.fn.min("gating_log_prob").as("min_log_prob"),
+    ])
+    .groupBy("key")
+    .compile();
 }
 
 /** What the traces of a group have in common, as the database writes it. */

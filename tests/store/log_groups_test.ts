@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
+import { logGroupsQuery } from "../../src/store/log_groups.ts";
 import { ExecutionTrace } from "../../src/trace/execution_trace.ts";
 import { testOnEach } from "./databases.ts";
+import { plansOf } from "./plans.ts";
 import { sampledTrace, softTrace, vector } from "./records.ts";
 
 function certainTrace(queryId: string): ExecutionTrace {
@@ -84,3 +86,13 @@ testOnEach("names come back as they were stored, whatever characters they are ma
     names.map((name) => [name, name, [name]]).toSorted(),
   );
 });
+
+testOnEach(
+  "grouping sorts no embeddings: SQLite keeps what it groups by apart, PostgreSQL needs no copy",
+  async (test) => {
+    const { dialect } = test.store;
+    const [plan] = await plansOf(test, (db) => [logGroupsQuery(db, dialect)]);
+    assert.match(plan!, dialect === "sqlite" ? /^MATERIALIZE keyed$/m : /Aggregate/);
+    assert.doesNotMatch(plan!, /CTE/);
+  },
+);

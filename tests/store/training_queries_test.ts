@@ -1,10 +1,7 @@
 import assert from "node:assert/strict";
-import { CompiledQuery } from "kysely";
-import { openPostgres } from "../../src/store/postgres/open.ts";
-import { openSqlite } from "../../src/store/sqlite/open.ts";
 import { countQuery, type Cursor, PageQueries, pageQuery } from "../../src/store/training_queries.ts";
-import { parseDatabaseUrl } from "../../src/store/url.ts";
 import { testOnEach, type TestStore } from "./databases.ts";
+import { openAt, plansOf } from "./plans.ts";
 
 const WINDOW = { since: "2025-01-02T00:00Z", until: "2025-01-04T00:00Z", maxFeedback: 100_000 };
 const FIRST = { cursor: undefined, limit: 1000, withFeedback: true };
@@ -37,28 +34,6 @@ async function fill({ store, query }: TestStore): Promise<void> {
   );
   // SQLite plans without statistics, as nobody gathers them; PostgreSQL's own housekeeping does both by and by.
   if (!sqlite) await query("vacuum analyze");
-}
-
-/** How the database would run a query, as text. */
-async function plansOf(
-  { store, url }: TestStore,
-  queries: (db: ReturnType<typeof openSqlite>["db"]) => readonly CompiledQuery[],
-): Promise<string[]> {
-  const target = parseDatabaseUrl(url);
-  const { db } = target.dialect === "sqlite" ? openSqlite(target) : openPostgres(target, 1);
-  const explain = store.dialect === "sqlite" ? "explain query plan" : "explain (costs off)";
-  try {
-    const plans: string[] = [];
-    for (const { sql, parameters } of queries(db)) {
-      const { rows } = await db.executeQuery<Record<string, string>>(
-        CompiledQuery.raw(`${explain} ${sql}`, [...parameters]),
-      );
-      plans.push(rows.map((row) => row.detail ?? row["QUERY PLAN"]).join("\n"));
-    }
-    return plans;
-  } finally {
-    await db.destroy();
-  }
 }
 
 testOnEach("every page is a walk along the index on time, from its cursor on, without sorting", async (on) => {
@@ -111,8 +86,7 @@ Deno.test("the queries of a reading are those that are built page by page", asyn
     ...[1, 2, 3].map((day) => ({ createdAt: `2025-01-0${day}T00:00:00.000Z`, id: crypto.randomUUID() })),
   ];
   for (const url of ["sqlite:///:memory:", "postgresql://nobody@localhost/none"]) {
-    const target = parseDatabaseUrl(url);
-    const { db } = target.dialect === "sqlite" ? openSqlite(target) : openPostgres(target, 1);
+    const db = openAt(url);
     for (const window of [WINDOW, { ...WINDOW, since: null }, { ...WINDOW, policyVersion: "v1" }]) {
       for (const columns of [{ withFeedback: true }, { withFeedback: false, log: "react" as const }]) {
         const queries = new PageQueries(db, window, columns);
