@@ -4,7 +4,8 @@
  *
  *     deno task bench:load [--rows 20000] [--rounds 5] [--databases sqlite,postgres] [--json]
  *
- * Each round starts a fresh process for each database, in reversed order every other round. A process loads the window
+ * Each round starts a fresh process for each database, with the memory settings of the program's tasks, in reversed
+ * order every other round. A process loads the window
  * once cold, as a session does, and some more times warm; the peak of its memory is taken after the first load, since
  * later sets lie beside the garbage of earlier ones. SQLite is a file in a temporary directory, in the system's cache;
  * PostgreSQL is the server of the tests, over a local socket, and left out where there is none.
@@ -20,6 +21,7 @@ import { parseArgs } from "node:util";
 import { storeSimulatedLog } from "../src/bench/simulated_log.ts";
 import { percentile } from "../src/bench/timing.ts";
 import { loadEpisodes } from "../src/episodes/load_episodes.ts";
+import { programCommand } from "../scripts/program_task.ts";
 import { createPersistence } from "../src/store/create.ts";
 import { postgresForTests } from "../tests/support/postgres.ts";
 
@@ -196,8 +198,11 @@ async function compare(): Promise<void> {
 }
 
 async function inFreshProcess(url: string): Promise<Sample> {
+  const { environment, flags } = programCommand("rlcf");
+  const v8 = flags.filter((flag) => flag.startsWith("--v8-flags="));
   const { success, stdout } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-prompt", "--allow-all", import.meta.filename!, "--url", url, "--rows", String(rows)],
+    args: ["run", "--no-prompt", "--allow-all", ...v8, import.meta.filename!, "--url", url, "--rows", String(rows)],
+    env: { ...environment },
     stderr: "inherit",
   }).output();
   if (!success) throw new Error("a measuring process failed");
