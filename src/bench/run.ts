@@ -1,25 +1,21 @@
 /**
- * The benchmark: every way to compute on the same weights, and the way from the database to a checkpoint. Read
- * {@link runBench} first.
+ * The benchmark: every way to compute on the same weights, and the way from the database to a checkpoint on each
+ * backend. Read {@link runBench} first.
  *
  * @module
  */
 import { getLogger } from "@logtape/logtape";
-import { join } from "node:path";
 import { RlcfError } from "../base/errors.ts";
 import { Random } from "../base/random.ts";
 import type { Config } from "../config/schema.ts";
 import type { BackendName } from "../engine/engine.ts";
-import type { BackendChoice } from "../engine/create.ts";
-import type { EngineFallback } from "../engine/fallback.ts";
-import { createPersistence } from "../store/create.ts";
 import type { RLCFPersistence } from "../store/persistence.ts";
 import { type Agreement, type Answers, answersOf, compareAnswers } from "./agreement.ts";
-import { canTrainOn, type EndToEnd } from "./end_to_end.ts";
 import { measureForward, measureSteps } from "./measure.ts";
 import { type BenchSubject, subjectOf } from "./subjects.ts";
 import type { Timing } from "./timing.ts";
 import { chooseVariants, type Variant } from "./variants.ts";
+import { measureWays, type WayData } from "./ways.ts";
 import { unitRows } from "./workload.ts";
 
 const log = getLogger(["rlcf", "bench"]);
@@ -28,8 +24,8 @@ const log = getLogger(["rlcf", "bench"]);
 const ROWS = 4096;
 /** Queries of the two forward passes that are timed. */
 const FORWARD_ROWS = [1, 1000] as const;
-/** Share of the time that the way from the database to a checkpoint gets; it is always gone once. */
-const END_TO_END_SHARE = 0.15;
+/** Share of the time that the ways from the database to a checkpoint get; each is gone once all the same. */
+const WAYS_SHARE = 0.2;
 
 /** What to measure. */
 export interface BenchRequest {
@@ -53,7 +49,7 @@ export interface BenchRequest {
 
 /** A timing, and of what. */
 export interface BenchRow extends Timing {
-  /** The variant, e.g. `simd 2 threads`; for the stages from the database on, the backend that trained. */
+  /** The variant, e.g. `simd 2 threads`; for the stages from the database on, the backend that trained, e.g. `simd`. */
   readonly backend: string;
 }
 
@@ -83,13 +79,7 @@ export interface BenchResult {
   /** Backends that were not. */
   readonly skipped: readonly { readonly backend: string; readonly reason: string }[];
   /** What was loaded and trained on. */
-  readonly data: {
-    readonly source: "database" | "simulated";
-    /** The database, with any password masked. */
-    readonly location: string;
-    readonly episodes: number;
-    readonly objective: string;
-  };
+  readonly data: WayData;
 }
 
 /**
@@ -106,7 +96,7 @@ export async function runBench(request: BenchRequest): Promise<BenchResult> {
   const { state } = subject;
   const { shape } = state;
 
-  const timeMs = 1000 * request.seconds * (1 - END_TO_END_SHARE) /
+  const timeMs = 1000 * request.seconds * (1 - WAYS_SHARE) /
     (choice.variants.length * (batchSizes.length + FORWARD_ROWS.length));
   const inputsNI = unitRows(new Random(1), ROWS, shape.inputDim);
   const [rows, answers]: [BenchRow[], Answers[]] = [[], []];
@@ -131,15 +121,20 @@ export async function runBench(request: BenchRequest): Promise<BenchResult> {
     ...failed.map(({ variant, error }) => ({ backend: variant.name, reason: error.message })),
   ];
   const reference = variants.find(({ backend }) => backend === "simd") ?? variants[0]!;
-  // A backend that failed by itself would fail again on the way.
-  const sound = (request.backends ?? [config.compute.backend])
+  // A backend of which one variant failed would fail on the way as well.
+  const backends = [...new Set(variants.map(({ backend }) => backend))]
     .filter((name) => !failed.some(({ variant }) => variant.backend === name));
-  const { endToEnd, data, fallbacks } = await measureWay(request, sound[0] ?? "auto", subject);
-  rows.push(...endToEnd);
-  skipped.push(...fallbacks.map(({ from, to, reason }) => ({
-    backend: from,
-    reason: `failed on the way from the log to a checkpoint, which ${to} ended: ${reason}`,
-  })));
+  const ways = await measureWays({
+    ...request,
+    subject,
+    backends: backends.length > 0 ? backends : [variants[0]!.backend],
+    timeMs: 1000 * request.seconds * WAYS_SHARE / Math.max(1, backends.length),
+    longestPassMs: 1000 * request.seconds,
+    msPerRow: (backend) =>
+      msPerRow(rows, variants.filter((variant) => variant.backend === backend), config.training.batchSize),
+  });
+  rows.push(...ways.rows);
+  skipped.push(...ways.skipped);
   return {
     device: machine(variants),
     checkpoint: row === null ? null : {
@@ -155,7 +150,7 @@ export async function runBench(request: BenchRequest): Promise<BenchResult> {
     network: { input_dim: shape.inputDim, hidden_dim: shape.hiddenDim, outputs: shape.outputs },
     backends: variants.map(({ name, device, software }) => ({ backend: name, device, software })),
     skipped,
-    data,
+    data: ways.data,
   };
 }
 
@@ -191,38 +186,12 @@ async function measureVariant(
   return answers;
 }
 
-/** Times the way from the database to a checkpoint, from a simulated log where the real one has nothing to train on. */
-async function measureWay(
-  request: BenchRequest,
-  backend: BackendChoice,
-  subject: BenchSubject,
-): Promise<{ endToEnd: BenchRow[]; data: BenchResult["data"]; fallbacks: readonly EngineFallback[] }> {
-  const { store, scratch, onProgress } = request;
-  const { config } = subject;
-  await using policy = await subject.open(backend);
-  const timeMs = 1000 * request.seconds * END_TO_END_SHARE;
-  const measured = (source: BenchResult["data"]["source"], location: string, way: EndToEnd) => ({
-    endToEnd: way.timings.map((timing) => ({ backend: policy.backend, ...timing })),
-    data: { source, location, episodes: way.episodes, objective: way.objective },
-    fallbacks: policy.fallbacks,
-  });
-
-  onProgress?.("from the database to a checkpoint");
-  if (canTrainOn(await subject.readLog(store, config), config.training.minFeedback)) {
-    return measured("database", store.location, await policy.measure({ store, config, scratch, timeMs }));
-  }
-  onProgress?.("simulating a log");
-  const path = join(scratch, "simulated.db");
-  await using simulated = await createPersistence(`sqlite:///${path}`);
-  await subject.simulate(simulated, request.simulatedEpisodes);
-  onProgress?.("from the simulated log to a checkpoint");
-  const settings = {
-    ...config,
-    training: { ...config.training, maxEpisodes: request.simulatedEpisodes },
-    database: { ...config.database, lookbackDays: 3650 },
-  };
-  const way = await policy.measure({ store: simulated, config: settings, scratch, timeMs });
-  return measured("simulated", "a throw-away SQLite file", way);
+/** Milliseconds that a backend takes for a row, by its faster variant, in steps of the measured size next to `batchSize`. */
+function msPerRow(rows: readonly BenchRow[], variants: readonly Variant[], batchSize: number): number {
+  const steps = rows.filter(({ op, backend }) => op === "train_step" && variants.some(({ name }) => name === backend));
+  const distance = (row: BenchRow): number => Math.abs(Math.log(row.batch_size / batchSize));
+  const nearest = Math.min(...steps.map(distance));
+  return Math.min(...steps.filter((row) => distance(row) === nearest).map((row) => 1000 / row.per_second));
 }
 
 /** The machine as far as no further permission is needed to know it: system, processor type, cores, GPU. */

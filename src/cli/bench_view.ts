@@ -133,18 +133,23 @@ function chart(steps: readonly BenchRow[]): void {
   }
 }
 
+/** A line for each stage and a column for each backend: there are few of these, and the stages have long names. */
 function stages({ rows, data }: BenchResult): void {
   const found = rows.filter(({ op }) => op in STAGES);
   if (found.length === 0) return;
+  const backends = [...new Set(found.map(({ backend }) => backend))];
+  const line = (name: string, op: string, text: (row: BenchRow) => string): Cell[] => [
+    name,
+    ...backends.map((one) => {
+      const row = found.find(({ backend, op: stage }) => backend === one && stage === op);
+      return row === undefined ? null : text(row);
+    }),
+  ];
   say();
-  sayTable(
-    [`from the log to a checkpoint, ${found[0]!.backend}`, "ms", "per second"],
-    found.map((row) => [
-      stageName(row.op, data.objective)!,
-      ms(row.ms_median),
-      count(Math.round(row.per_second)),
-    ]),
-  );
+  sayTable(["from the log to a checkpoint, ms", ...backends], [
+    ...Object.keys(STAGES).map((op) => line(stageName(op, data.objective)!, op, (row) => ms(row.ms_median))),
+    line("episodes per second", "end_to_end", (row) => count(Math.round(row.per_second))),
+  ]);
 }
 
 /** A line for each variant: how far it is from float64, and from the variant that the others are compared with. */
