@@ -38,7 +38,7 @@ for (let seed = 0; seed < logs; seed++) {
   const [training, holdout] = [all.subarray(0, TRAINING), all.subarray(TRAINING)];
   const found = estimateValue(episodes, holdout, world.route(episodes, holdout, policy), {
     support: logSupport(episodes),
-    valuesNE: heldOutValues(episodes, training, holdout, fitRewardModel(episodes, training, 10)),
+    valuesNE: await heldOutValues(episodes, training, holdout, await fitRewardModel(episodes, training, 10)),
     seed,
   });
   for (const name of ESTIMATORS) {

@@ -31,9 +31,9 @@ interface Outcome {
 
 const outcomes: Outcome[] = [];
 for (const holdout of [100, 400, 2000]) {
-  for (const gain of [-0.05, -0.01, 0, 0.02, 0.05]) outcomes.push(outcomeOf(gain, holdout));
+  for (const gain of [-0.05, -0.01, 0, 0.02, 0.05]) outcomes.push(await outcomeOf(gain, holdout));
 }
-const falseAlarms = challengers(Math.ceil(tries / 10), 20, 400);
+const falseAlarms = await challengers(Math.ceil(tries / 10), 20, 400);
 const result = { tries, outcomes, sequences: falseAlarms };
 if (options.json) {
   console.log(JSON.stringify(result));
@@ -44,7 +44,7 @@ if (options.json) {
   );
 }
 
-function outcomeOf(gain: number, holdout: number): Outcome {
+async function outcomeOf(gain: number, holdout: number): Promise<Outcome> {
   const counts = { promote: 0, hold: 0, reject: 0 };
   for (let i = 0; i < tries; i++) {
     const world = new LoggedWorld(i);
@@ -52,7 +52,8 @@ function outcomeOf(gain: number, holdout: number): Outcome {
     // Where nothing is gained the routing still differs: half of it goes elsewhere.
     const candidate = world.moved(world.exchanged(active, i), gain);
     const episodes = world.log({ size: TRAINING + holdout, seed: 1_000_000 + i });
-    counts[askAbout(world, episodes, { active, candidate }, { trainingRows: TRAINING }).verdict]++;
+    const { verdict } = await askAbout(world, episodes, { active, candidate }, { trainingRows: TRAINING });
+    counts[verdict]++;
   }
   const share = (count: number): number => count / tries;
   return {
@@ -65,7 +66,11 @@ function outcomeOf(gain: number, holdout: number): Outcome {
 }
 
 /** How often any of a sequence of challengers that are no better replaces the active policy, all on one holdout. */
-function challengers(sequences: number, length: number, holdout: number): { sequences: number; promoted: number } {
+async function challengers(
+  sequences: number,
+  length: number,
+  holdout: number,
+): Promise<{ sequences: number; promoted: number }> {
   let promoted = 0;
   for (let i = 0; i < sequences; i++) {
     const world = new LoggedWorld(i);
@@ -73,7 +78,8 @@ function challengers(sequences: number, length: number, holdout: number): { sequ
     for (let question = 1; question <= length; question++) {
       const candidate = world.exchanged(world.logging, 1000 * i + question);
       const policies = { active: world.logging, candidate };
-      if (askAbout(world, episodes, policies, { trainingRows: TRAINING, question }).verdict !== "promote") continue;
+      const { verdict } = await askAbout(world, episodes, policies, { trainingRows: TRAINING, question });
+      if (verdict !== "promote") continue;
       promoted++;
       break;
     }

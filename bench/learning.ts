@@ -115,7 +115,7 @@ async function learn(source: Source, variant: Variant, seed: number): Promise<Po
     batchSize: BATCH_SIZE,
     seed,
   });
-  const valuesNE = heldOutValues(episodes, training, holdout, run.rewardModel);
+  const valuesNE = await heldOutValues(episodes, training, holdout, run.rewardModel);
   const points: Point[] = [];
   for (let steps = 0; steps < STEPS && !run.done;) {
     const due = POINT_EVERY - steps % POINT_EVERY;

@@ -4,7 +4,7 @@
  * @module
  */
 import { getLogger } from "@logtape/logtape";
-import type { TrainProgress } from "../session/report.ts";
+import type { FitProgress, TrainProgress } from "../session/report.ts";
 import { count, decimals } from "./table.ts";
 import { columns, isWatched, sayInPlace } from "./terminal.ts";
 
@@ -18,6 +18,8 @@ const [SHORTEST_BAR, LONGEST_BAR] = [8, 40];
 /** Shows the progress of training until stopped. */
 export interface ProgressDisplay {
   update(progress: TrainProgress): void;
+  /** Before the first step. */
+  fit(progress: FitProgress): void;
   /** Removes the bar's line, so that something else can be printed there. */
   clear(): void;
 }
@@ -26,14 +28,18 @@ export interface ProgressDisplay {
 export function progressDisplay(): ProgressDisplay {
   if (!isWatched()) return lineDisplay();
   const line = new LiveLine();
-  return { update: (progress) => line.show(barLine(progress)), clear: () => line.clear() };
+  return {
+    update: (progress) => line.show(barLine(progress)),
+    fit: (progress) => line.show(fitLine(progress)),
+    clear: () => line.clear(),
+  };
 }
 
 /** The bar's line: what fits into the terminal, the least important left out first. */
 function barLine(shown: TrainProgress): string {
   const share = Math.min(1, shown.episodes / Math.max(1, shown.total));
   const facts = [
-    `${Math.floor(100 * share)}%`.padStart(4),
+    percent(share).padStart(4),
     `${count(shown.episodes)}/${count(shown.total)} episodes`,
     `ETA ${duration(secondsLeft(shown))}`,
     `${count(Math.round(shown.episodesPerSecond))}/s`,
@@ -42,19 +48,40 @@ function barLine(shown: TrainProgress): string {
   ];
   const available = columns() - 4 - shown.version.length - 2;
   while (facts.length > 1 && facts.join("  ").length + SHORTEST_BAR > available) facts.pop();
-  const text = facts.join("  ");
-  const size = Math.max(0, Math.min(LONGEST_BAR, available - text.length));
+  return withBar(shown.version, share, facts.join("  "));
+}
+
+/** The line while there are no steps yet. */
+function fitLine({ version, done }: FitProgress): string {
+  return withBar(version, done, `${percent(done).padStart(4)}  fitting the reward model`);
+}
+
+/** A version, a bar as long as there is room for, and what is said behind it. */
+function withBar(version: string, share: number, text: string): string {
+  const size = Math.max(0, Math.min(LONGEST_BAR, columns() - 4 - version.length - 2 - text.length));
   const full = Math.round(share * size);
-  return `${shown.version} ${"█".repeat(full)}${"░".repeat(size - full)} ${text}`;
+  return `${version} ${"█".repeat(full)}${"░".repeat(size - full)} ${text}`;
+}
+
+function percent(share: number): string {
+  return `${Math.floor(100 * share)}%`;
 }
 
 function lineDisplay(): ProgressDisplay {
   const log = getLogger(["rlcf", "train"]);
   let last = performance.now();
+  const isDue = (): boolean => {
+    const due = performance.now() - last >= 1000 * LINE_EVERY_S;
+    if (due) last = performance.now();
+    return due;
+  };
   return {
+    fit: ({ version, done }) => {
+      if (!isDue()) return;
+      log.info("{version}: fitting the reward model, {percent}", { version, percent: percent(done) });
+    },
     update: (progress) => {
-      if (performance.now() - last < 1000 * LINE_EVERY_S) return;
-      last = performance.now();
+      if (!isDue()) return;
       log.info(
         "{version}: {episodes} of {total} episodes, {rate}/s, {left} left, reward {reward}, entropy {entropy}",
         {

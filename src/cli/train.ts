@@ -88,6 +88,7 @@ async function runSession(
       ...choice,
       signal: stop.signal,
       onProgress: display.update,
+      onFit: display.fit,
     });
     const path = join(config.checkpoint.directory, report.checkpoint.path);
     return { ...report, checkpoint: { ...report.checkpoint, path } };

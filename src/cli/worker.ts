@@ -65,7 +65,8 @@ async function serve(
   const types = options.policyType === undefined ? POLICY_TYPES : [resolved.config.training.policyType];
   const until: WorkOptions["until"] = options.once ? "once" : options.drain ? "drain" : "forever";
   if (until === "forever") say(`waiting for jobs (${types.join(", ")}) in ${store.location}`);
-  const place = { store, configure: (job: TrainingJob) => configureFor(job, options), onProgress: display.update };
+  const configure = (job: TrainingJob): ReturnType<typeof configureFor> => configureFor(job, options);
+  const place = { store, configure, onProgress: display.update, onFit: display.fit };
   try {
     await work({
       queue,

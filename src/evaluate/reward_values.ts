@@ -12,21 +12,24 @@ import { crossFitValues, predictRows, type RewardModel } from "../train/reward_m
  *
  * @param model fitted to the training rows already; fitted now if absent
  */
-export function heldOutValues(
+export async function heldOutValues(
   episodes: EpisodeSet,
   training: Uint32Array,
   holdout: Uint32Array,
   model?: RewardModel,
-): Float32Array | undefined {
+): Promise<Float32Array | undefined> {
   if (training.length === 0 || holdout.length === 0) return undefined;
   const valuesNE = new Float32Array(episodes.size * episodes.experts.length);
-  predictRows(model ?? crossFitValues(episodes, training).model, episodes, holdout, valuesNE);
+  predictRows(model ?? (await crossFitValues(episodes, training)).model, episodes, holdout, valuesNE);
   return withinRewards(valuesNE);
 }
 
 /** Values [N, E] of all given rows, each by a model that has not seen its query. */
-export function crossFittedValues(episodes: EpisodeSet, rows: Uint32Array): Float32Array | undefined {
-  return rows.length === 0 ? undefined : withinRewards(crossFitValues(episodes, rows).valuesNE);
+export async function crossFittedValues(
+  episodes: EpisodeSet,
+  rows: Uint32Array,
+): Promise<Float32Array | undefined> {
+  return rows.length === 0 ? undefined : withinRewards((await crossFitValues(episodes, rows)).valuesNE);
 }
 
 /** Rewards lie in [0, 1]; a linear model does not know. */

@@ -50,6 +50,7 @@ export interface JobPlace {
   ) => Promise<{ readonly config: Config; readonly configJson: JsonObject }>;
   /** Told how far training is. */
   readonly onProgress?: TrainRequest["onProgress"];
+  readonly onFit?: TrainRequest["onFit"];
 }
 
 /** Thrown out of a session that need not begin. */
@@ -83,7 +84,7 @@ export async function runJob(taken: TakenJob, place: JobPlace, signal: AbortSign
 async function attempt(
   taken: TakenJob,
   job: TrainingJob,
-  place: Pick<TrainRequest, "store" | "config" | "configJson" | "onProgress">,
+  place: Pick<TrainRequest, "store" | "config" | "configJson" | "onProgress" | "onFit">,
   signal: AbortSignal,
   mayResume: boolean,
 ): Promise<JobOutcome> {

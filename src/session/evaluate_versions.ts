@@ -113,7 +113,7 @@ async function evaluateRoutings(request: EvaluationRequest): Promise<EvaluationR
   const rows = all ? Uint32Array.from({ length: episodes.size }, (_, i) => i) : split.holdout;
   if (rows.length === 0) throw nothingToEvaluate(episodes.size, store.location, config, all);
   const support = logSupport(episodes);
-  const valuesNE = all ? crossFittedValues(episodes, rows) : heldOutValues(episodes, split.training, rows);
+  const valuesNE = await (all ? crossFittedValues(episodes, rows) : heldOutValues(episodes, split.training, rows));
   const context = { support, valuesNE, seed: config.training.seed };
 
   const routed = new Map<string, { weightsNE: Float32Array; estimate: ValueEstimate; active: boolean }>();

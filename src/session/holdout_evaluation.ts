@@ -61,7 +61,7 @@ export async function countChallengers(
 }
 
 /** The estimates of both policies on the same rows, and the gate's verdict. */
-export function evaluateOnHoldout(parts: {
+export async function evaluateOnHoldout(parts: {
   trainingLog: Pick<TrainingLog, "episodes" | "split">;
   /** [n, E] the new policy's routing of the held-out rows. */
   candidateNE: Float32Array;
@@ -73,11 +73,11 @@ export function evaluateOnHoldout(parts: {
   question: number;
   levelMargin: number;
   seed: number;
-}): EvaluationReport {
+}): Promise<EvaluationReport> {
   const { trainingLog: { episodes, split }, candidateNE, active, seed } = parts;
   const { training, holdout } = split;
   const support = logSupport(episodes);
-  const context = { support, seed, valuesNE: heldOutValues(episodes, training, holdout, parts.rewardModel) };
+  const context = { support, seed, valuesNE: await heldOutValues(episodes, training, holdout, parts.rewardModel) };
   const estimated = (weightsNE: Float32Array): ValueEstimate | null =>
     holdout.length === 0 ? null : estimateValue(episodes, holdout, weightsNE, context);
   const candidate = estimated(candidateNE);

@@ -11,7 +11,7 @@ import { type Disagreement, disagreementOf } from "../episodes/disagreement.ts";
 import type { Contradiction } from "../train/contradictions.ts";
 import type { RewardModel } from "../train/reward_model.ts";
 import type { SingleStepTrainer } from "../train/single_step_trainer.ts";
-import { epochsFor, type RunCursor, TrainingRun } from "../train/training_run.ts";
+import { epochsFor, type RunCursor, TrainingRun, visitedAt } from "../train/training_run.ts";
 import { fallbackReports } from "./fallbacks.ts";
 import type { Lessons, Trained } from "./kinds/apprenticeship.ts";
 import { runToJson } from "./resume.ts";
@@ -22,6 +22,9 @@ import { snapshotOf } from "./versions.ts";
 
 /** Steps are sent to the engine in portions of about this long, so that progress and signals get their turn. */
 const PORTION_MS = 400;
+
+/** Where a new run begins. */
+const FIRST_STEP: RunCursor = { epoch: 0, position: 0 };
 
 /** What the passes left behind. */
 export interface PassesResult extends Trained {
@@ -49,46 +52,58 @@ export async function trainPasses(
     readonly cursor: RunCursor | undefined;
   },
 ): Promise<PassesResult> {
-  const { context, config, trainingLog, trainer, version, digest, cursor, signal, onProgress } = parts;
+  const { context, config, trainingLog, trainer, version, digest, cursor, signal, onProgress, onFit } = parts;
   const { batchSize, seed } = config.training;
-  const epochs = epochsFor(config.training.epochs, trainingLog.split.training.length, {
-    batchSize,
-    hiddenDim: parts.hiddenDim,
-  });
+  const trainingRows = trainingLog.split.training;
+  const epochs = epochsFor(config.training.epochs, trainingRows.length, { batchSize, hiddenDim: parts.hiddenDim });
   const { objective } = trainingLog.objective;
-  const run = await TrainingRun.start({
-    trainer,
-    episodes: trainingLog.episodes,
-    trainingRows: trainingLog.split.training,
-    objective,
-    epochs,
-    batchSize,
-    seed,
-    discountContradictions: config.training.discountContradictions,
-    cursor,
-  });
+  const begun = { cursor: cursor ?? FIRST_STEP, visited: visitedAt(cursor ?? FIRST_STEP, trainingRows.length) };
 
   // Counted in episodes of the log: more passes over them do not make more saves, only longer ways between.
   const saveEvery = config.checkpoint.saveFrequency * epochs;
   const pace = new Pace(batchSize);
   const updatesBefore = trainer.getStats().numUpdates;
-  const curve = new LearningCurve({ rows: trainingLog.split.training.length, batchSize, epochs, cursor });
-  const visitedBefore = run.visited;
+  const curve = new LearningCurve({ rows: trainingRows.length, batchSize, epochs, cursor });
+  const visitedBefore = begun.visited;
   let latest: JsonObject = {};
-  await using saver = new PeriodicSaver(context, config.checkpoint.keepLastN, run.visited);
-  const save = async (): Promise<void> => {
+  await using saver = new PeriodicSaver(context, config.checkpoint.keepLastN, cursor && visitedBefore);
+  const save = async (at: Pick<TrainingRun, "cursor" | "visited">): Promise<void> => {
     await saver.save({
-      version: periodicVersion(version, run.visited),
+      version: periodicVersion(version, at.visited),
       snapshot: await snapshotOf(trainer, parts.relations, saver.takeWorn()),
       metrics: {
         ...latest,
         ...trainerMetrics(trainer),
         fallbacks: fallbackReports(trainer.policy, visitedBefore),
       },
-      episodes: run.visited,
-      run: runToJson({ cursor: run.cursor, window: trainingLog.window, version, digest }),
+      episodes: at.visited,
+      run: runToJson({ cursor: at.cursor, window: trainingLog.window, version, digest }),
     });
   };
+
+  let run: TrainingRun;
+  try {
+    run = await TrainingRun.start({
+      trainer,
+      episodes: trainingLog.episodes,
+      trainingRows,
+      objective,
+      epochs,
+      batchSize,
+      seed,
+      discountContradictions: config.training.discountContradictions,
+      cursor,
+      onFit: (done) => {
+        signal?.throwIfAborted();
+        onFit?.({ version, done });
+      },
+    });
+  } catch (thrown) {
+    if (signal?.aborted !== true || thrown !== signal.reason) throw thrown;
+    await save(begun);
+    await saver.settle();
+    throw interruption(version, begun.visited, epochs * trainingRows.length);
+  }
 
   while (!run.done) {
     const untilSave = saveEvery - (run.visited % saveEvery);
@@ -111,12 +126,12 @@ export async function trainPasses(
     // Engines on the CPU never wait for anything: without this no timer and no signal would get its turn.
     await new Promise((resolve) => setTimeout(resolve));
     if (signal?.aborted === true && !run.done) {
-      await save();
+      await save(run);
       await saver.settle();
       throw interruption(version, run.visited, run.total);
     }
     const crossed = Math.floor(run.visited / saveEvery) > Math.floor(before / saveEvery);
-    if (crossed && !run.done) await save();
+    if (crossed && !run.done) await save(run);
   }
   await saver.settle();
   return {

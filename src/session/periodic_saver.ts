@@ -33,13 +33,16 @@ export class PeriodicSaver implements AsyncDisposable {
   readonly #waiting: NewVersion[] = [];
   /** One is enough: as soon as versions are made as fast as they are done with, each makes room for the next. */
   #worn: TrainingState | undefined;
-  #savedEpisodes: number;
+  #savedEpisodes: number | undefined;
   /** Set while something is being written; never rejects. */
   #writing: Promise<void> | undefined;
   #failure: { readonly thrown: unknown } | undefined;
 
-  /** @param savedEpisodes episodes that are saved already, so that the same state is not saved twice */
-  constructor(context: SessionContext, keepLastN: number, savedEpisodes: number) {
+  /**
+   * @param savedEpisodes episodes visited in the state that is saved already, so that it is not saved twice; undefined
+   * where none is
+   */
+  constructor(context: SessionContext, keepLastN: number, savedEpisodes: number | undefined) {
     this.#context = context;
     this.#keepLastN = keepLastN;
     this.#savedEpisodes = savedEpisodes;

@@ -82,6 +82,14 @@ export interface TrainReport {
   };
 }
 
+/** How far the reward model of a session is, which is fitted before the first step; told between its sweeps. */
+export interface FitProgress {
+  /** The version that is to be trained. */
+  readonly version: string;
+  /** From 0 to 1, roughly; it begins anew where users were found who contradict the rest. */
+  readonly done: number;
+}
+
 /** How far a session is; told after every few steps. */
 export interface TrainProgress {
   /** The version that is being trained. */

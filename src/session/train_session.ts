@@ -17,7 +17,7 @@ import { countChallengers } from "./holdout_evaluation.ts";
 import type { Apprenticeship, PolicyKind, Trained } from "./kinds/apprenticeship.ts";
 import { withKind } from "./kinds/kinds.ts";
 import { closeAbandoned } from "./past_sessions.ts";
-import type { TrainProgress, TrainReport } from "./report.ts";
+import type { FitProgress, TrainProgress, TrainReport } from "./report.ts";
 import { checkSameLog, findResumePoint } from "./resume.ts";
 import { requireEnough, type SessionLog, windowOf } from "./training_log.ts";
 import type { TrainingWarning } from "./warnings.ts";
@@ -51,6 +51,7 @@ export interface TrainRequest {
   /** Aborted to stop after the current step, with the state saved. */
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: TrainProgress) => void) | undefined;
+  readonly onFit?: ((progress: FitProgress) => void) | undefined;
   /** Engines to choose from, the best first; those of this build by default. */
   readonly engines?: readonly EngineEntry[] | undefined;
   /** What the checkpoint directory lies on; the real disk by default. */
@@ -110,7 +111,8 @@ async function runSession<Log extends SessionLog, Saved extends { readonly run: 
       predecessors: new Set([...resumed?.sessions ?? [], ...abandoned]),
     };
     announce(version, trainingLog, pupil);
-    const trained = await pupil.train({ context, version, signal: request.signal, onProgress: request.onProgress });
+    const { signal, onProgress, onFit } = request;
+    const trained = await pupil.train({ context, version, signal, onProgress, onFit });
     const question = 1 + await countChallengers(store, policyType, pupil.activeVersion);
     const { evaluation, warnings: found } = await pupil.evaluate(question);
     const verdict = decide(config.checkpoint.activate, evaluation.gate);

@@ -62,7 +62,7 @@ async function describeRouting(request: VersionReportRequest): Promise<ReportDat
   const isEmpty = episodes.size === 0;
   notes.push(...notesOnLog(checkpoint, config, isEmpty));
 
-  const value = isEmpty ? null : valueToday(log, after, before, config.training.seed);
+  const value = isEmpty ? null : await valueToday(log, after, before, config.training.seed);
   return {
     ...facts,
     value: value?.facts ?? valueThen(recorded, checkpoint.version),
@@ -188,14 +188,14 @@ async function routed(stored: StoredPolicy, episodes: EpisodeSet, config: Config
 }
 
 /** Values on the held-out part of today's log, by the method that the gate would take. */
-function valueToday(
+async function valueToday(
   { episodes, split: { training, holdout } }: TrainingLog,
   after: Contestant,
   before: Contestant | null,
   seed: number,
-): { facts: ValueFacts; estimate: ValueEstimate } | null {
+): Promise<{ facts: ValueFacts; estimate: ValueEstimate } | null> {
   if (holdout.length === 0) return null;
-  const valuesNE = heldOutValues(episodes, training, holdout);
+  const valuesNE = await heldOutValues(episodes, training, holdout);
   const context = { support: logSupport(episodes), seed, valuesNE };
   const experts = episodes.experts.length;
   const estimate = ({ weightsNE }: Contestant): ValueEstimate => {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { Turns } from "../base/turns.ts";
 import { dot } from "./dot.ts";
 
 /** When to stop. */
@@ -19,19 +20,28 @@ export interface Stopping {
  * @param multiply the products `A_k x_k` [K, size] of vectors [K, size]; every A_k symmetric and positive semidefinite
  * @param b [K, size] right sides
  * @param shifts of each system, ascending and positive; the smallest converges last and decides when to stop
+ * @param onStep told before every product how far the solution is, from 0 to 1; an error thrown here ends the work
  * @returns the solutions [size] of each system, in the order of its shifts
  */
-export function solveShifted(
+export async function solveShifted(
   multiply: (x: Float64Array) => Float64Array,
   b: Float64Array,
   shifts: readonly (readonly number[])[],
   { tolerance, maxIterations }: Stopping,
-): Float64Array[][] {
+  onStep: (done: number) => void = () => {},
+): Promise<Float64Array[][]> {
   const size = b.length / shifts.length;
   const directions = b.slice();
   const systems = shifts.map((own, k) => new ShiftedSystem(directions.subarray(k * size, (k + 1) * size), own));
+  const turns = new Turns();
+  let done = 0;
   for (let iteration = 0; iteration < maxIterations; iteration++) {
-    if (systems.every((system) => system.residual <= tolerance)) break;
+    const residual = Math.max(...systems.map((system) => system.residual));
+    if (residual <= tolerance) break;
+    // Residuals shrink by about the same factor at each step, if not at every single one.
+    done = Math.max(done, iteration / maxIterations, Math.log(residual) / Math.log(tolerance));
+    onStep(done);
+    await turns.give();
     const products = multiply(directions);
     for (const [k, system] of systems.entries()) {
       if (system.residual > tolerance) system.step(products.subarray(k * size, (k + 1) * size));

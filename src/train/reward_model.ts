@@ -34,6 +34,17 @@ export interface CrossFit {
 
 /** The ridges tried, in units of the embeddings' variance per training row. */
 export const RIDGES: readonly number[] = [3, 10, 30, 100, 300];
+/** How a {@link crossFitValues} goes about it. */
+export interface CrossFitOptions {
+  /** The ridges to try, ascending; {@link RIDGES} by default. */
+  readonly ridges?: readonly number[];
+  /**
+   * Told before every sweep over the rows how far the fit is, from 0 to 1; an error thrown here ends it. Timers and
+   * signals have their turn between sweeps.
+   */
+  readonly onSweep?: ((done: number) => void) | undefined;
+}
+
 /** Folds of the cross-fit. */
 const FOLDS = 4;
 /** Far below the noise of any log. */
@@ -44,7 +55,11 @@ const STOPPING = { tolerance: 1e-3, maxIterations: 150 };
  * 3.1): without this the model's own errors would look like rewards to the policy. The model of all rows is a further
  * regression of the same sweeps, which costs a third of what the others cost together.
  */
-export function crossFitValues(episodes: EpisodeSet, rows: Uint32Array, ridges = RIDGES): CrossFit {
+export async function crossFitValues(
+  episodes: EpisodeSet,
+  rows: Uint32Array,
+  { ridges = RIDGES, onSweep }: CrossFitOptions = {},
+): Promise<CrossFit> {
   const experts = episodes.experts.length;
   const prior = new SpectralPrior(episodes, rows);
   // A digit of the hash that the holdout split does not look at.
@@ -54,7 +69,7 @@ export function crossFitValues(episodes: EpisodeSet, rows: Uint32Array, ridges =
   const tries = ridges.map((ridge) => ({ ridge, valuesNE: new Float32Array(episodes.size * experts), error: 0 }));
   const targets = tries.map(({ valuesNE }) => valuesNE);
   let mass = 0;
-  const fitted = fitRidges(episodes, design, ridges, prior);
+  const fitted = await fitRidges(episodes, design, ridges, prior, onSweep);
   for (const [fold, models] of fitted.slice(0, FOLDS).entries()) {
     const leftOut = design.leftOut(fold);
     writeValues(models, design, leftOut, episodes.inputDim, targets);
@@ -76,12 +91,13 @@ export function crossFitValues(episodes: EpisodeSet, rows: Uint32Array, ridges =
 }
 
 /** Fits one model to the given rows. */
-export function fitRewardModel(episodes: EpisodeSet, rows: Uint32Array, ridge: number): RewardModel {
+export async function fitRewardModel(episodes: EpisodeSet, rows: Uint32Array, ridge: number): Promise<RewardModel> {
   const prior = new SpectralPrior(episodes, rows);
   // There is no regression 1 that could leave them out.
   const folds = new Uint8Array(rows.length).fill(1);
   const design = new Design(episodes, { rows, folds, regressions: 1, mean: prior.mean });
-  return fitRidges(episodes, design, [ridge], prior)[0]![0]!;
+  const [[model]] = await fitRidges(episodes, design, [ridge], prior) as [[RewardModel]];
+  return model;
 }
 
 /** Writes q(x, e) of the given rows into values [N, E]. */
@@ -122,19 +138,20 @@ function writeValues(
  * Minimises `sum_i w_i (r_i - sum_e u_ie (theta_e . x_i + c_e))^2 + ridge |phi|^2` with `theta = C phi` for each
  * regression and each ridge, through the normal equations in phi. Returns the models of each regression.
  */
-function fitRidges(
+async function fitRidges(
   episodes: EpisodeSet,
   design: Design,
   ridges: readonly number[],
   prior: SpectralPrior,
-): RewardModel[][] {
+  onSweep?: (done: number) => void,
+): Promise<RewardModel[][]> {
   const { inputDim, rewards, sampleWeights, experts } = episodes;
   const width = inputDim + 1;
   // Fitted to what is left of the rewards without their mean, so that the solver's tolerance is spent on what tells
   // experts and queries apart. Mixtures sum to 1, so the mean belongs to every intercept.
   const means = design.means();
   const zeros = new Float64Array(design.regressions * experts.length * width);
-  const solutions = solveShifted(
+  const solutions = await solveShifted(
     (phi) =>
       prior.multiply(
         design.weightedSums(prior.multiply(phi), (row, _, predicted) => sampleWeights[row]! * predicted),
@@ -144,6 +161,7 @@ function fitRidges(
     ),
     means.map(({ meanWeight }) => ridges.map((ridge) => ridge * (meanWeight * prior.totalVariance || 1))),
     STOPPING,
+    onSweep,
   );
   return solutions.map((ofRidges, k) =>
     ofRidges.map((phi) => {

@@ -37,6 +37,11 @@ export function epochsFor(
   return Math.max(AUTO_EPOCHS.passes, Math.ceil(steps / Math.ceil(rows / batchSize)));
 }
 
+/** Episodes visited before a cursor, over all passes of so many rows. */
+export function visitedAt({ epoch, position }: RunCursor, rows: number): number {
+  return epoch * rows + position;
+}
+
 /** What a {@link TrainingRun} is made of. */
 export interface TrainingRunOptions {
   readonly trainer: SingleStepTrainer;
@@ -51,6 +56,8 @@ export interface TrainingRunOptions {
   readonly discountContradictions?: boolean | undefined;
   /** Where to start; at the beginning by default. */
   readonly cursor?: RunCursor | undefined;
+  /** Told how far the reward model is, from 0 to 1, while it is fitted; an error thrown here ends the fit. */
+  readonly onFit?: ((done: number) => void) | undefined;
 }
 
 /** What a log teaches an objective. */
@@ -64,15 +71,15 @@ interface Lesson {
 }
 
 /** The values and weights that a run learns from; fitted again where somebody contradicts the rest. */
-function lessonOf(options: TrainingRunOptions): Lesson {
-  const { episodes, trainingRows, objective } = options;
+async function lessonOf(options: TrainingRunOptions): Promise<Lesson> {
+  const { episodes, trainingRows, objective, onFit: onSweep } = options;
   if (!needsValues(objective)) return { episodes, contradictions: [] };
-  const first = crossFitValues(episodes, trainingRows);
+  const first = await crossFitValues(episodes, trainingRows, { onSweep });
   const { model: rewardModel } = first;
   if (options.discountContradictions === false) return { episodes, contradictions: [], crossFit: first, rewardModel };
   const discounted = discountContradictions(episodes, trainingRows, first.valuesNE);
   const agreed = discounted.contradictions.length === 0;
-  const crossFit = agreed ? first : crossFitValues(discounted.episodes, trainingRows);
+  const crossFit = agreed ? first : await crossFitValues(discounted.episodes, trainingRows, { onSweep });
   return { ...discounted, crossFit, rewardModel };
 }
 
@@ -96,7 +103,7 @@ export class TrainingRun {
   /** Uploads the embeddings and, where the objective needs one, fits the reward model. */
   static async start(options: TrainingRunOptions): Promise<TrainingRun> {
     await options.trainer.policy.engine.upload(options.episodes.embeddings);
-    return new TrainingRun(options, lessonOf(options));
+    return new TrainingRun(options, await lessonOf(options));
   }
 
   /**
@@ -119,7 +126,7 @@ export class TrainingRun {
 
   /** Episodes visited so far, over all passes. */
   get visited(): number {
-    return this.#cursor.epoch * this.#options.trainingRows.length + this.#cursor.position;
+    return visitedAt(this.#cursor, this.#options.trainingRows.length);
   }
 
   /** Episodes to visit in all. */

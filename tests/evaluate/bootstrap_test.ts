@@ -81,7 +81,7 @@ Deno.test("a single user, or draws without weight, have no interval", () => {
   assert.deepEqual(bootstrapIntervals([rare], ones(4), allRows(4), { seed: 1 }), [null]);
 });
 
-Deno.test("95% intervals cover the truth of known worlds about as often as they say", () => {
+Deno.test("95% intervals cover the truth of known worlds about as often as they say", async () => {
   // 120 logs: 95% would miss 6; more than 14 or fewer than 1 happens to a sound interval once in a thousand studies.
   // bench/coverage.ts has the study that is large enough for two digits.
   const missed = { ips: 0, snips: 0, doubly_robust: 0 };
@@ -92,7 +92,7 @@ Deno.test("95% intervals cover the truth of known worlds about as often as they 
     const [training, holdout] = [allRows(500).subarray(0, 200), allRows(500).subarray(200)];
     const found = estimateValue(episodes, holdout, world.route(episodes, holdout, policy), {
       support: logSupport(episodes),
-      valuesNE: heldOutValues(episodes, training, holdout, fitRewardModel(episodes, training, 10)),
+      valuesNE: await heldOutValues(episodes, training, holdout, await fitRewardModel(episodes, training, 10)),
       seed,
     });
     for (const name of ["ips", "snips", "doubly_robust"] as const) {

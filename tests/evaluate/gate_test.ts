@@ -242,20 +242,20 @@ Deno.test("users without whom the verdict would be another are named", () => {
   assert.deepEqual(judge(evidence()).decisive_users, []);
 });
 
-Deno.test("in known worlds a clearly better candidate is promoted and one that is no better is not", () => {
+Deno.test("in known worlds a clearly better candidate is promoted and one that is no better is not", async () => {
   const verdicts = { better: 0, worse: 0, same: 0 };
   const tries = 25;
   for (let seed = 0; seed < tries; seed++) {
     const world = new LoggedWorld(seed);
     const episodes = world.log({ size: 2500, seed: 4000 + seed });
-    const asked = (gain: number): GateVerdict =>
-      askAbout(world, episodes, {
-        active: world.logging,
-        candidate: world.moved(world.exchanged(world.logging, seed), gain),
-      }, { trainingRows: 500 }).verdict;
-    if (asked(0.05) === "promote") verdicts.better++;
-    if (asked(-0.02) === "promote") verdicts.worse++;
-    if (asked(0) === "promote") verdicts.same++;
+    const asked = async (gain: number): Promise<GateVerdict> => {
+      const candidate = world.moved(world.exchanged(world.logging, seed), gain);
+      const policies = { active: world.logging, candidate };
+      return (await askAbout(world, episodes, policies, { trainingRows: 500 })).verdict;
+    };
+    if (await asked(0.05) === "promote") verdicts.better++;
+    if (await asked(-0.02) === "promote") verdicts.worse++;
+    if (await asked(0) === "promote") verdicts.same++;
   }
   // bench/gate.ts asks a thousand times.
   assert.ok(verdicts.better >= 24, `better: ${verdicts.better}`);
@@ -263,34 +263,34 @@ Deno.test("in known worlds a clearly better candidate is promoted and one that i
   assert.ok(verdicts.same <= 2, `same: ${verdicts.same}`);
 });
 
-Deno.test("a candidate that gains in total by giving up a level is stopped", () => {
+Deno.test("a candidate that gains in total by giving up a level is stopped", async () => {
   const world = new LoggedWorld(3);
   // The best expert of each kind earns more, but the second expert's syntheses are poor.
   const episodes = world.log({ size: 3000, seed: 1, synthesisShift: [0, -0.3, 0, 0] });
   const candidate = world.moved(world.logging, 0.04).map((p, k) => k % 4 === 1 ? 0.6 + 0.4 * p : 0.4 * p);
   const gain = world.valueOf(candidate) - world.valueOf(world.logging);
   const better = world.moved(candidate, 0.03 - gain);
-  const gate = askAbout(world, episodes, { active: world.logging, candidate: better }, { trainingRows: 500 });
+  const gate = await askAbout(world, episodes, { active: world.logging, candidate: better }, { trainingRows: 500 });
   assert.ok(gate.total!.lower > 0, gate.reason);
   assert.deepEqual([gate.verdict, gate.falling_levels], ["reject", ["synthesis"]]);
-  const lenient = askAbout(world, episodes, { active: world.logging, candidate: better }, {
+  const lenient = await askAbout(world, episodes, { active: world.logging, candidate: better }, {
     trainingRows: 500,
     levelMargin: 0.5,
   });
   assert.equal(lenient.verdict, "promote");
 });
 
-Deno.test("a soft log of random mixtures is judged; one whose mixtures follow from the query holds, by name", () => {
+Deno.test("a soft log of random mixtures is judged; one whose mixtures follow from the query holds, by name", async () => {
   const world = new LoggedWorld(8);
   const policies = { active: world.logging, candidate: world.moved(world.logging, 0.08) };
   const random = world.log({ size: 3000, seed: 8, soft: "random" });
-  const judged = askAbout(world, random, policies, { trainingRows: 500 });
+  const judged = await askAbout(world, random, policies, { trainingRows: 500 });
   assert.deepEqual([judged.verdict, judged.method], ["promote", "doubly_robust"], judged.reason);
   const followed = world.log({ size: 1500, seed: 8, soft: "policy" });
-  const held = askAbout(world, followed, policies, { trainingRows: 500 });
+  const held = await askAbout(world, followed, policies, { trainingRows: 500 });
   assert.deepEqual([held.verdict, held.method, held.feedback_needed], ["hold", "direct", null]);
   assert.match(held.reason, /the log cannot confirm it \(the mixtures follow from the query/);
   // A first version has nothing to lose: the model's word is enough.
-  const first = askAbout(world, followed, { ...policies, active: null }, { trainingRows: 500 });
+  const first = await askAbout(world, followed, { ...policies, active: null }, { trainingRows: 500 });
   assert.deepEqual([first.rule, first.method], ["plain", "direct"]);
 });

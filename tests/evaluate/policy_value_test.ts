@@ -98,7 +98,7 @@ Deno.test("what is not identified is refused by name, and the direct method alon
   near(found.direct, 0.5);
 });
 
-Deno.test("over many logs of known worlds the estimators are unbiased, the direct method only nearly", () => {
+Deno.test("over many logs of known worlds the estimators are unbiased, the direct method only nearly", async () => {
   const errors = { ips: 0, snips: 0, doubly_robust: 0 };
   const logs = 60;
   for (const soft of [undefined, "random"] as const) {
@@ -110,7 +110,7 @@ Deno.test("over many logs of known worlds the estimators are unbiased, the direc
       const [training, holdout] = [allRows(800).subarray(0, 300), allRows(800).subarray(300)];
       const found = estimateValue(episodes, holdout, world.route(episodes, holdout, policy), {
         support: logSupport(episodes),
-        valuesNE: heldOutValues(episodes, training, holdout, fitRewardModel(episodes, training, 10)),
+        valuesNE: await heldOutValues(episodes, training, holdout, await fitRewardModel(episodes, training, 10)),
         seed,
       });
       assert.deepEqual(found.not_identified, []);
@@ -125,18 +125,18 @@ Deno.test("over many logs of known worlds the estimators are unbiased, the direc
   assert.ok(Math.abs(errors.doubly_robust) < 0.005, `doubly robust ${errors.doubly_robust}`);
 });
 
-Deno.test("the model of the holdout has seen the training rows alone, and stays within the rewards", () => {
+Deno.test("the model of the holdout has seen the training rows alone, and stays within the rewards", async () => {
   const world = new LoggedWorld(1);
   const episodes = world.log({ size: 300, seed: 1 });
   const [training, holdout] = [allRows(300).subarray(0, 200), allRows(300).subarray(200)];
-  const found = heldOutValues(episodes, training, holdout)!;
+  const found = (await heldOutValues(episodes, training, holdout))!;
   const rewards = episodes.rewards.map((r, row) => row >= 200 ? 1 - r : r);
-  assert.deepEqual(heldOutValues({ ...episodes, rewards }, training, holdout), found);
+  assert.deepEqual(await heldOutValues({ ...episodes, rewards }, training, holdout), found);
   assert.notDeepEqual(
-    crossFittedValues({ ...episodes, rewards }, allRows(300)),
-    crossFittedValues(episodes, allRows(300)),
+    await crossFittedValues({ ...episodes, rewards }, allRows(300)),
+    await crossFittedValues(episodes, allRows(300)),
   );
   assert.ok(found.every((value) => value >= 0 && value <= 1));
   assert.ok(found.subarray(0, 800).every((value) => value === 0) && found.subarray(800).every((value) => value > 0));
-  assert.equal(heldOutValues(episodes, new Uint32Array(0), holdout), undefined);
+  assert.equal(await heldOutValues(episodes, new Uint32Array(0), holdout), undefined);
 });

@@ -9,10 +9,10 @@ import { drawnRecords, failing, refuses, Workplace } from "./support.ts";
 const FLAGS: FlagValues = { "training.epochs": 3, "checkpoint.activate": "always", "checkpoint.save_frequency": 16 };
 const FILES = ["policy.safetensors", "trainer.safetensors"];
 
-/** Trains and stops as soon as so many episodes were visited. */
+/** Trains and stops as soon as so many episodes were visited, or while the reward model is fitted. */
 async function interrupted(
   work: Workplace,
-  after: number,
+  after: number | "fitting",
   flags: FlagValues = FLAGS,
   request: Partial<TrainRequest> = {},
 ): Promise<RlcfError> {
@@ -20,8 +20,11 @@ async function interrupted(
   const training = work.train(flags, {
     ...request,
     signal: stop.signal,
+    onFit: ({ done }) => {
+      if (after === "fitting" && done > 0) stop.abort();
+    },
     onProgress: ({ episodes }) => {
-      if (episodes >= after) stop.abort();
+      if (after !== "fitting" && episodes >= after) stop.abort();
     },
   });
   try {
@@ -77,6 +80,26 @@ for (
     assert.deepEqual(statuses, ["completed", "interrupted", "interrupted"]);
   });
 }
+
+Deno.test("a session that is stopped while its reward model is fitted is taken up where it stood, and ends in the same bits", async () => {
+  const flags: FlagValues = { ...FLAGS, "training.objective": "direct" };
+  await using whole = await Workplace.open(60);
+  await using cut = await Workplace.open(60);
+  for (const work of [whole, cut]) await work.train(flags);
+  await whole.train(flags);
+  const first = await interrupted(cut, "fitting", flags);
+  assert.match(first.message, /^training of v1\.0\.1 was interrupted after 0 of \d+ episodes$/);
+  assert.match(first.hint!, /^The state is saved as v1\.0\.1-ep\.0;/);
+  await interrupted(cut, 20, flags, { resume: true });
+  // Fitted again, and stopped again: what was saved before stays.
+  const third = await interrupted(cut, "fitting", flags, { resume: true });
+  assert.match(third.message, /was interrupted after 24 of/);
+  const { parent_version } = await cut.train(flags, { resume: true });
+  assert.equal(parent_version, "v1.0.0");
+  for (const file of FILES) {
+    assert.deepEqual(await cut.read("gating-v1.0.1", file), await whole.read("gating-v1.0.1", file), file);
+  }
+});
 
 Deno.test("a warm start that was interrupted ends in the bits of an uninterrupted one, with the same parent", async () => {
   await using whole = await Workplace.open(60);

@@ -18,13 +18,13 @@ function judged(size: number, contrarians: readonly string[], seed = 1): Episode
   return { ...episodes, userIds, rewards };
 }
 
-function discounted(episodes: EpisodeSet): ReturnType<typeof discountContradictions> {
+async function discounted(episodes: EpisodeSet): Promise<ReturnType<typeof discountContradictions>> {
   const rows = allRows(episodes.size);
-  return discountContradictions(episodes, rows, crossFitValues(episodes, rows).valuesNE);
+  return discountContradictions(episodes, rows, (await crossFitValues(episodes, rows)).valuesNE);
 }
 
-Deno.test("users who answer the opposite of the truth are found, and nobody else", () => {
-  const found = discounted(judged(1000, ["u3", "u7"]));
+Deno.test("users who answer the opposite of the truth are found, and nobody else", async () => {
+  const found = await discounted(judged(1000, ["u3", "u7"]));
   assert.deepEqual(found.contradictions.map(({ userId }) => userId).sort(), ["u3", "u7"]);
   for (const { episodes, factor } of found.contradictions) {
     assert.equal(episodes, 100);
@@ -32,9 +32,9 @@ Deno.test("users who answer the opposite of the truth are found, and nobody else
   }
 });
 
-Deno.test("only the weights of those users change, by their factor", () => {
+Deno.test("only the weights of those users change, by their factor", async () => {
   const episodes = judged(400, ["u3"]);
-  const found = discounted(episodes);
+  const found = await discounted(episodes);
   const { factor } = found.contradictions[0]!;
   for (const [i, user] of episodes.userIds.entries()) {
     const before = episodes.sampleWeights[i]!;
@@ -43,19 +43,19 @@ Deno.test("only the weights of those users change, by their factor", () => {
   assert.equal(found.episodes.rewards, episodes.rewards);
 });
 
-Deno.test("an honest log stays as it is, to the object", () => {
+Deno.test("an honest log stays as it is, to the object", async () => {
   const episodes = judged(400, []);
-  const found = discounted(episodes);
+  const found = await discounted(episodes);
   assert.deepEqual(found.contradictions, []);
   assert.equal(found.episodes, episodes);
 });
 
-Deno.test("one surprising answer convicts nobody", () => {
+Deno.test("one surprising answer convicts nobody", async () => {
   const honest = judged(400, []);
   const userIds = honest.userIds.map((user, i) => i === 0 ? "newcomer" : user);
   const rewards = honest.rewards.slice();
   // Twice the usual error, on a single row: five usual rows stand beside it.
-  const values = crossFitValues(honest, allRows(400));
+  const values = await crossFitValues(honest, allRows(400));
   const valuesNE = values.valuesNE;
   const drawn = honest.mixtures.subarray(0, 4).indexOf(1);
   rewards[0] = valuesNE[drawn]! + 2 * Math.sqrt(values.meanSquaredError);
@@ -63,12 +63,12 @@ Deno.test("one surprising answer convicts nobody", () => {
   assert.deepEqual(found.contradictions, []);
 });
 
-Deno.test("rows that name nobody, or lie outside the training rows, keep their weight", () => {
+Deno.test("rows that name nobody, or lie outside the training rows, keep their weight", async () => {
   const episodes = judged(400, ["u3"]);
   const userIds = episodes.userIds.map((user, i) => i < 20 ? null : user);
   const rows = allRows(400).filter((row) => row < 300);
   const set = { ...episodes, userIds };
-  const found = discountContradictions(set, rows, crossFitValues(set, rows).valuesNE);
+  const found = discountContradictions(set, rows, (await crossFitValues(set, rows)).valuesNE);
   assert.equal(found.contradictions.length, 1);
   for (const i of [3, 13, 303, 313]) assert.equal(found.episodes.sampleWeights[i], episodes.sampleWeights[i]);
 });
@@ -123,13 +123,13 @@ Deno.test("a run discounts by default, only if somebody contradicts, and not whe
   assert.deepEqual(await trained(honest), await trained(honest, false));
 });
 
-Deno.test("somebody who uses the whole scale among people who always give the same contradicts nobody", () => {
+Deno.test("somebody who uses the whole scale among people who always give the same contradicts nobody", async () => {
   const honest = judged(700, []);
   const userIds = honest.userIds.map((user) => user === "u0" ? "careful" : user);
   // The careful one tells good from bad, strongly; the others are as good as silent.
   const rewards = honest.rewards.map((reward, i) => userIds[i] === "careful" ? 0.5 + 3 * (reward - 0.5) : 0.8);
   const set = { ...honest, rewards, userIds };
-  const values = crossFitValues(set, allRows(700)).valuesNE;
+  const values = (await crossFitValues(set, allRows(700))).valuesNE;
   assert.deepEqual(discountContradictions(set, allRows(700), values).contradictions, []);
 });
 
@@ -147,7 +147,7 @@ Deno.test("the reward model of a run, which the evaluation uses, is fitted befor
   } as const;
   const run = await TrainingRun.start({ trainer: new SingleStepTrainer({ policy }), ...options });
   assert.ok(run.contradictions.length > 0);
-  assert.deepEqual(run.rewardModel, crossFitValues(episodes, rows).model);
-  const discounts = discounted(episodes).episodes;
-  assert.notDeepEqual(run.rewardModel, crossFitValues(discounts, rows).model);
+  assert.deepEqual(run.rewardModel, (await crossFitValues(episodes, rows)).model);
+  const discounts = (await discounted(episodes)).episodes;
+  assert.notDeepEqual(run.rewardModel, (await crossFitValues(discounts, rows)).model);
 });

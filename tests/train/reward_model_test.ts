@@ -97,9 +97,9 @@ function mixedLog(size: number, inputDim: number): EpisodeSet {
 
 for (const soft of [false, true]) {
   const log = soft ? "mixed" : "drawn";
-  Deno.test(`a linear truth is recovered from ${log} experts`, () => {
+  Deno.test(`a linear truth is recovered from ${log} experts`, async () => {
     const { episodes, truth } = syntheticEpisodes({ size: 400, soft });
-    const { theta } = fitRewardModel(episodes, allRows(400), 1e-6);
+    const { theta } = await fitRewardModel(episodes, allRows(400), 1e-6);
     const error = relativeError(contrasts(valuesOf(episodes, theta)), contrasts(valuesOf(episodes, truth)));
     assert.ok(error < 0.15, `contrasts are off by ${error}`);
     const values = new Float32Array(400 * 4);
@@ -107,9 +107,9 @@ for (const soft of [false, true]) {
     assert.ok(relativeError(values, valuesOf(episodes, truth)) < 5e-2);
   });
 
-  Deno.test(`the cross-fitted values of ${log} experts are near a linear truth in spite of noise`, () => {
+  Deno.test(`the cross-fitted values of ${log} experts are near a linear truth in spite of noise`, async () => {
     const { episodes, truth } = syntheticEpisodes({ size: 1000, soft, noise: 0.05 });
-    const { valuesNE } = crossFitValues(episodes, allRows(1000));
+    const { valuesNE } = await crossFitValues(episodes, allRows(1000));
     const wanted = valuesOf(episodes, truth);
     const mean = wanted.reduce((sum, value) => sum + value, 0) / wanted.length;
     const spread = Math.hypot(...wanted.map((value) => value - mean));
@@ -117,12 +117,12 @@ for (const soft of [false, true]) {
     assert.ok(error < 0.6 * spread, `off by ${error} of a spread of ${spread}`);
   });
 
-  Deno.test(`the fit to ${log} experts is the ridge regression in closed form`, () => {
+  Deno.test(`the fit to ${log} experts is the ridge regression in closed form`, async () => {
     const { episodes } = syntheticEpisodes({ size: 60, soft, noise: 0.1 });
     const rows = allRows(60).filter((row) => row % 5 !== 0);
     for (const ridge of [3, 30, 300]) {
       const found = new Float32Array(240);
-      predictRows(fitRewardModel(episodes, rows, ridge), episodes, allRows(60), found);
+      predictRows(await fitRewardModel(episodes, rows, ridge), episodes, allRows(60), found);
       const wanted = ridgeInClosedForm(episodes, rows, ridge);
       assert.ok(relativeError(found, wanted) < 1e-3, `ridge ${ridge}`);
       const error = relativeError(contrasts(found), contrasts(wanted));
@@ -131,30 +131,30 @@ for (const soft of [false, true]) {
   });
 }
 
-Deno.test("the fit is the closed form for more rows than a window has, some drawn, some mixed", () => {
+Deno.test("the fit is the closed form for more rows than a window has, some drawn, some mixed", async () => {
   const episodes = mixedLog(1400, 13);
   const found = new Float32Array(5600);
   const rows = allRows(1400).filter((row) => row % 9 !== 0);
-  predictRows(fitRewardModel(episodes, rows, 10), episodes, allRows(1400), found);
+  predictRows(await fitRewardModel(episodes, rows, 10), episodes, allRows(1400), found);
   const wanted = ridgeInClosedForm(episodes, rows, 10);
   assert.ok(relativeError(found, wanted) < 1e-3);
   assert.ok(relativeError(contrasts(found), contrasts(wanted)) < 5e-3);
 });
 
-Deno.test("the fit is the closed form where the embeddings lie far from 0", () => {
+Deno.test("the fit is the closed form where the embeddings lie far from 0", async () => {
   const { episodes } = syntheticEpisodes({ size: 300, noise: 0.1 });
   // A hundred times as far as they differ: to a few digits less, float32 embeddings say the same.
   const far = { ...episodes, embeddings: episodes.embeddings.map((entry) => entry + 40) };
   const found = new Float32Array(1200);
-  predictRows(fitRewardModel(far, allRows(300), 10), far, allRows(300), found);
+  predictRows(await fitRewardModel(far, allRows(300), 10), far, allRows(300), found);
   const wanted = ridgeInClosedForm(far, allRows(300), 10);
   assert.ok(relativeError(found, wanted) < 1e-3);
   assert.ok(relativeError(contrasts(found), contrasts(wanted)) < 0.01);
 });
 
-Deno.test("cross-fitted values are the closed form on the other folds, for more rows than a window has", () => {
+Deno.test("cross-fitted values are the closed form on the other folds, for more rows than a window has", async () => {
   const episodes = mixedLog(1200, 9);
-  const { valuesNE, ridge } = crossFitValues(episodes, allRows(1200));
+  const { valuesNE, ridge } = await crossFitValues(episodes, allRows(1200));
   const foldOf = (row: number): number => Math.floor(4 * hashToUnit(`fold ${episodes.queryIds[row]}`));
   for (let fold = 0; fold < 4; fold++) {
     const others = allRows(1200).filter((row) => foldOf(row) !== fold);
@@ -166,26 +166,26 @@ Deno.test("cross-fitted values are the closed form on the other folds, for more 
   }
 });
 
-Deno.test("the model beside the cross-fitted values is the closed form on all rows, and none but the given ones", () => {
+Deno.test("the model beside the cross-fitted values is the closed form on all rows, and none but the given ones", async () => {
   const episodes = mixedLog(1200, 9);
   const rows = allRows(1200).filter((row) => row % 7 !== 0);
-  const { model, ridge } = crossFitValues(episodes, rows);
+  const { model, ridge } = await crossFitValues(episodes, rows);
   const found = new Float32Array(4800);
   predictRows(model, episodes, allRows(1200), found);
   const wanted = ridgeInClosedForm(episodes, rows, ridge);
   // As above: the solver stops at a residual of 1e-3.
   assert.ok(relativeError(found, wanted) < 3e-3);
   assert.ok(relativeError(contrasts(found), contrasts(wanted)) < 0.02);
-  const { theta } = crossFitValues(withReward(episodes, 7, 1 - episodes.rewards[7]!), rows).model;
+  const { theta } = (await crossFitValues(withReward(episodes, 7, 1 - episodes.rewards[7]!), rows)).model;
   assert.deepEqual(theta, model.theta);
 });
 
-Deno.test("the values of a row never depend on its own reward", () => {
+Deno.test("the values of a row never depend on its own reward", async () => {
   const { episodes } = syntheticEpisodes({ size: 80, noise: 0.1 });
   const rows = allRows(80);
-  const before = crossFitValues(episodes, rows);
+  const before = await crossFitValues(episodes, rows);
   for (const row of [0, 13, 40, 79]) {
-    const after = crossFitValues(withReward(episodes, row, episodes.rewards[row]! + 0.05), rows);
+    const after = await crossFitValues(withReward(episodes, row, episodes.rewards[row]! + 0.05), rows);
     // One ridge is chosen for all rows by the error on all of them; that choice alone could carry a row's reward over.
     assert.equal(after.ridge, before.ridge);
     assert.deepEqual(after.valuesNE.subarray(4 * row, 4 * row + 4), before.valuesNE.subarray(4 * row, 4 * row + 4));
@@ -193,22 +193,22 @@ Deno.test("the values of a row never depend on its own reward", () => {
   }
 });
 
-Deno.test("the values of a row never depend on another reward of its query", () => {
+Deno.test("the values of a row never depend on another reward of its query", async () => {
   const { episodes } = syntheticEpisodes({ size: 80, noise: 0.1 });
   const queryIds = episodes.queryIds.map((query, row) => row === 30 ? episodes.queryIds[3]! : query);
-  const before = crossFitValues({ ...episodes, queryIds }, allRows(80));
+  const before = await crossFitValues({ ...episodes, queryIds }, allRows(80));
   const changed = withReward({ ...episodes, queryIds }, 30, episodes.rewards[30]! + 0.02);
-  const after = crossFitValues(changed, allRows(80));
+  const after = await crossFitValues(changed, allRows(80));
   assert.equal(after.ridge, before.ridge);
   assert.deepEqual(after.valuesNE.subarray(12, 16), before.valuesNE.subarray(12, 16));
 });
 
-Deno.test("rows that are held out neither teach nor get a value", () => {
+Deno.test("rows that are held out neither teach nor get a value", async () => {
   const { episodes } = syntheticEpisodes({ size: 80, noise: 0.1 });
   const rows = allRows(80).filter((row) => row >= 20);
-  const { valuesNE } = crossFitValues(episodes, rows);
+  const { valuesNE } = await crossFitValues(episodes, rows);
   assert.ok(valuesNE.subarray(0, 4 * 20).every((value) => value === 0));
-  assert.deepEqual(crossFitValues(withReward(episodes, 5, 0), rows).valuesNE, valuesNE);
+  assert.deepEqual((await crossFitValues(withReward(episodes, 5, 0), rows)).valuesNE, valuesNE);
 });
 
 Deno.test("the fold of a query is not the digit by which it is held out", () => {
@@ -218,24 +218,24 @@ Deno.test("the fold of a query is not the digit by which it is held out", () => 
   assert.ok(Math.min(...counts) > heldOut.length / 4 * 0.75, `folds of the held-out queries: ${counts}`);
 });
 
-Deno.test("feedback of more weight counts for more in the fit", () => {
+Deno.test("feedback of more weight counts for more in the fit", async () => {
   const { episodes } = syntheticEpisodes({ size: 40 });
   const rewards = episodes.rewards.map((_, row) => row < 20 ? 1 : 0);
-  const meanValue = (first: number): number => {
+  const meanValue = async (first: number): Promise<number> => {
     const sampleWeights = episodes.sampleWeights.map((_, row) => row < 20 ? first : 1);
     const weighted = { ...episodes, rewards, sampleWeights };
     const values = new Float32Array(160);
-    predictRows(fitRewardModel(weighted, allRows(40), 100), weighted, allRows(40), values);
+    predictRows(await fitRewardModel(weighted, allRows(40), 100), weighted, allRows(40), values);
     return values.reduce((sum, value) => sum + value, 0) / 160;
   };
-  assert.ok(meanValue(9) > meanValue(1) + 0.2);
+  assert.ok(await meanValue(9) > await meanValue(1) + 0.2);
 });
 
-Deno.test("one query alone, or embeddings of zeros, give finite values", () => {
+Deno.test("one query alone, or embeddings of zeros, give finite values", async () => {
   const { episodes } = syntheticEpisodes({ size: 10, noise: 0.1 });
   const oneQuery = { ...episodes, queryIds: episodes.queryIds.map(() => "q") };
   const zeros = { ...episodes, embeddings: new Float32Array(episodes.embeddings.length) };
   for (const odd of [oneQuery, zeros]) {
-    assert.ok(crossFitValues(odd, allRows(10)).valuesNE.every(Number.isFinite));
+    assert.ok((await crossFitValues(odd, allRows(10))).valuesNE.every(Number.isFinite));
   }
 });

@@ -13,7 +13,7 @@ import type { EngineEntry } from "../../engine/create.ts";
 import type { EngineUsed } from "../../checkpoint/manifest.ts";
 import type { RLCFPersistence, TrainingWindow } from "../../store/persistence.ts";
 import type { FallbackReport } from "../fallbacks.ts";
-import type { EvaluationReport, TrainProgress } from "../report.ts";
+import type { EvaluationReport, FitProgress, TrainProgress } from "../report.ts";
 import type { ResumePoint } from "../resume.ts";
 import type { SessionLog } from "../training_log.ts";
 import type { SessionContext, Snapshot } from "../versions.ts";
@@ -68,6 +68,8 @@ export interface Lessons {
   readonly signal: AbortSignal | undefined;
   /** Told how far training is. */
   readonly onProgress: ((progress: TrainProgress) => void) | undefined;
+  /** Told how far the reward model is, if one is fitted. */
+  readonly onFit: ((progress: FitProgress) => void) | undefined;
 }
 
 /** What training left behind. */

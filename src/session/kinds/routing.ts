@@ -129,7 +129,7 @@ class RoutingApprenticeship implements Apprenticeship {
   async evaluate(question: number): ReturnType<Apprenticeship["evaluate"]> {
     const { policy, activeVersion, parentBaseline, trainer } = this.#start;
     const routingNE = await routeHoldout(policy, this.#log.episodes, this.#log.split.holdout);
-    const evaluation = evaluateOnHoldout({
+    const evaluation = await evaluateOnHoldout({
       trainingLog: this.#log,
       candidateNE: routingNE,
       active: this.#active,
