@@ -40,6 +40,15 @@ interface Group {
   readonly list: RowList;
 }
 
+/** All rows that drew an expert and that a regression leaves out. */
+export interface DrawnRows {
+  readonly expert: number;
+  /** Regressions that see them. */
+  readonly regressions: readonly number[];
+  /** Rows of the set. */
+  readonly rows: Uint32Array;
+}
+
 /** The rows `u_ie [x_i - mean, INTERCEPT]` for every expert e, where u_i is the logged mixture. */
 export class Design {
   /** The rows; within each window of {@link dense} sorted by fold and then by drawn expert. */
@@ -81,6 +90,22 @@ export class Design {
   /** Positions in {@link rows} of the rows that a regression leaves out. */
   leftOut(regression: number): RowRange[] {
     return this.#groups.filter(({ fold }) => fold === regression).map(({ range }) => range);
+  }
+
+  /** The rows by the coefficients that they meet; undefined where any row is a mixture. */
+  drawnRows(): DrawnRows[] | undefined {
+    if (this.#groups.some(({ experts }) => experts.length > 1)) return undefined;
+    const alike = Map.groupBy(this.#groups, ({ list }) => list);
+    return [...alike.values()].map((groups) => {
+      const [{ regressions, experts: [expert] }] = groups as [Group];
+      const rows = new Uint32Array(groups.reduce((sum, { range }) => sum + range.to - range.from, 0));
+      let end = 0;
+      for (const { range: { from, to } } of groups) {
+        rows.set(this.rows.subarray(from, to), end);
+        end += to - from;
+      }
+      return { expert: expert!, regressions, rows };
+    });
   }
 
   /** Mean sample weight and mean reward of the rows of each regression; 0 where there are none. */

@@ -12,6 +12,7 @@ import { solveShifted } from "./conjugate_gradients.ts";
 import { DenseRows, type RowRange } from "./dense_rows.ts";
 import { Design, INTERCEPT } from "./design.ts";
 import { dot } from "./dot.ts";
+import { NormalEquations } from "./normal_equations.ts";
 import { SpectralPrior } from "./spectral_prior.ts";
 
 /** A fitted reward model. */
@@ -47,6 +48,8 @@ export interface CrossFitOptions {
 
 /** Folds of the cross-fit. */
 const FOLDS = 4;
+/** Share of the time that the normal equations take, where they are summed up. */
+const SUMMING = 0.9;
 /** Far below the noise of any log. */
 const STOPPING = { tolerance: 1e-3, maxIterations: 150 };
 
@@ -151,17 +154,19 @@ async function fitRidges(
   // experts and queries apart. Mixtures sum to 1, so the mean belongs to every intercept.
   const means = design.means();
   const zeros = new Float64Array(design.regressions * experts.length * width);
+  const share = (from: number, to: number) => (done: number): void => onSweep?.(from + (to - from) * done);
+  const summed = await NormalEquations.of(episodes, design, prior.mean, share(0, SUMMING));
+  const products = (coefficients: Float64Array): Float64Array =>
+    summed?.multiply(coefficients) ??
+      design.weightedSums(coefficients, (row, _, predicted) => sampleWeights[row]! * predicted);
   const solutions = await solveShifted(
-    (phi) =>
-      prior.multiply(
-        design.weightedSums(prior.multiply(phi), (row, _, predicted) => sampleWeights[row]! * predicted),
-      ),
+    (phi) => prior.multiply(products(prior.multiply(phi))),
     prior.multiply(
       design.weightedSums(zeros, (row, k) => sampleWeights[row]! * (rewards[row]! - means[k]!.meanReward)),
     ),
     means.map(({ meanWeight }) => ridges.map((ridge) => ridge * (meanWeight * prior.totalVariance || 1))),
     STOPPING,
-    onSweep,
+    summed === undefined ? onSweep : share(SUMMING, 1),
   );
   return solutions.map((ofRidges, k) =>
     ofRidges.map((phi) => {

@@ -33,9 +33,14 @@ export class SymmetricMatrix {
    * `sum_i row_i row_i^T`.
    *
    * @param write writes row i of `count`, of length `size`
+   * @param kernels for rows of length `size`, where several matrices are to share their memory
    */
-  static ofRows(size: number, count: number, write: (i: number, row: Float32Array) => void): SymmetricMatrix {
-    const kernels = new RowKernels(size);
+  static ofRows(
+    size: number,
+    count: number,
+    write: (i: number, row: Float32Array) => void,
+    kernels: RowKernels = new RowKernels(size),
+  ): SymmetricMatrix {
     const matrix = kernels.table(8 * Math.ceil(size / 8));
     const rows = kernels.table(BLOCK_ROWS);
     const packed = kernels.room(8 * BLOCK_ROWS);

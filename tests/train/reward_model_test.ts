@@ -117,18 +117,21 @@ for (const soft of [false, true]) {
     assert.ok(error < 0.6 * spread, `off by ${error} of a spread of ${spread}`);
   });
 
-  Deno.test(`the fit to ${log} experts is the ridge regression in closed form`, async () => {
-    const { episodes } = syntheticEpisodes({ size: 60, soft, noise: 0.1 });
-    const rows = allRows(60).filter((row) => row % 5 !== 0);
-    for (const ridge of [3, 30, 300]) {
-      const found = new Float32Array(240);
-      predictRows(await fitRewardModel(episodes, rows, ridge), episodes, allRows(60), found);
-      const wanted = ridgeInClosedForm(episodes, rows, ridge);
-      assert.ok(relativeError(found, wanted) < 1e-3, `ridge ${ridge}`);
-      const error = relativeError(contrasts(found), contrasts(wanted));
-      assert.ok(error < 0.01, `contrasts are off by ${error} at ridge ${ridge}`);
-    }
-  });
+  // Of the larger log, where experts were drawn, the normal equations are summed up.
+  for (const size of [60, 600]) {
+    Deno.test(`the fit to ${size} rows of ${log} experts is the ridge regression in closed form`, async () => {
+      const { episodes } = syntheticEpisodes({ size, soft, noise: 0.1 });
+      const rows = allRows(size).filter((row) => row % 5 !== 0);
+      for (const ridge of [3, 30, 300]) {
+        const found = new Float32Array(4 * size);
+        predictRows(await fitRewardModel(episodes, rows, ridge), episodes, allRows(size), found);
+        const wanted = ridgeInClosedForm(episodes, rows, ridge);
+        assert.ok(relativeError(found, wanted) < 1e-3, `ridge ${ridge}`);
+        const error = relativeError(contrasts(found), contrasts(wanted));
+        assert.ok(error < 0.01, `contrasts are off by ${error} at ridge ${ridge}`);
+      }
+    });
+  }
 }
 
 Deno.test("the fit is the closed form for more rows than a window has, some drawn, some mixed", async () => {
