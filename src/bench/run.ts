@@ -26,6 +26,8 @@ const ROWS = 4096;
 const FORWARD_ROWS = [1, 1000] as const;
 /** Share of the time that the ways from the database to a checkpoint get; each is gone once all the same. */
 const WAYS_SHARE = 0.2;
+/** A pass of this many milliseconds is made on every backend, however short the time. */
+const SHORT_PASS_MS = 3000;
 
 /** What to measure. */
 export interface BenchRequest {
@@ -100,11 +102,14 @@ export async function runBench(request: BenchRequest): Promise<BenchResult> {
     (choice.variants.length * (batchSizes.length + FORWARD_ROWS.length));
   const inputsNI = unitRows(new Random(1), ROWS, shape.inputDim);
   const [rows, answers]: [BenchRow[], Answers[]] = [[], []];
+  const msPerRow = new Map<BackendName, number>();
   const [variants, failed]: [Variant[], { variant: Variant; error: RlcfError }[]] = [[], []];
   for (const variant of choice.variants) {
     const own: BenchRow[] = [];
     try {
-      answers.push(await measureVariant(variant, { request, subject, inputsNI, timeMs, rows: own }));
+      const measured = await measureVariant(variant, { request, subject, inputsNI, timeMs, rows: own });
+      answers.push(measured.answers);
+      msPerRow.set(variant.backend, Math.min(measured.msPerRow, msPerRow.get(variant.backend) ?? Infinity));
     } catch (error) {
       // A GPU may fail at any moment; what the others can do is still worth knowing.
       if (!(error instanceof RlcfError) || error.code !== "backend") throw error;
@@ -124,14 +129,14 @@ export async function runBench(request: BenchRequest): Promise<BenchResult> {
   // A backend of which one variant failed would fail on the way as well.
   const backends = [...new Set(variants.map(({ backend }) => backend))]
     .filter((name) => !failed.some(({ variant }) => variant.backend === name));
+  const wayMs = 1000 * request.seconds * WAYS_SHARE / Math.max(1, backends.length);
   const ways = await measureWays({
     ...request,
     subject,
     backends: backends.length > 0 ? backends : [variants[0]!.backend],
-    timeMs: 1000 * request.seconds * WAYS_SHARE / Math.max(1, backends.length),
-    longestPassMs: 1000 * request.seconds,
-    msPerRow: (backend) =>
-      msPerRow(rows, variants.filter((variant) => variant.backend === backend), config.training.batchSize),
+    timeMs: wayMs,
+    longestPassMs: Math.max(SHORT_PASS_MS, 2 * wayMs),
+    msPerRow: (backend) => msPerRow.get(backend)!,
   });
   rows.push(...ways.rows);
   skipped.push(...ways.skipped);
@@ -154,7 +159,7 @@ export async function runBench(request: BenchRequest): Promise<BenchResult> {
   };
 }
 
-/** Times one variant, adds its rows, and returns its answers. */
+/** Times one variant, adds its rows, and returns its answers and what a row takes in a step of the configured size. */
 async function measureVariant(
   variant: Variant,
   given: {
@@ -164,7 +169,7 @@ async function measureVariant(
     timeMs: number;
     rows: BenchRow[];
   },
-): Promise<Answers> {
+): Promise<{ answers: Answers; msPerRow: number }> {
   const { request, subject: { state, head }, inputsNI, timeMs, rows } = given;
   const { name } = variant;
   const tell = (what: string): void => request.onProgress?.(`${name}: ${what}`);
@@ -183,15 +188,10 @@ async function measureVariant(
     tell(`training steps, batch ${batchSize}`);
     rows.push({ backend: name, ...await measureSteps(engine, ROWS, batchSize, timeMs, head) });
   }
-  return answers;
-}
-
-/** Milliseconds that a backend takes for a row, by its faster variant, in steps of the measured size next to `batchSize`. */
-function msPerRow(rows: readonly BenchRow[], variants: readonly Variant[], batchSize: number): number {
-  const steps = rows.filter(({ op, backend }) => op === "train_step" && variants.some(({ name }) => name === backend));
-  const distance = (row: BenchRow): number => Math.abs(Math.log(row.batch_size / batchSize));
-  const nearest = Math.min(...steps.map(distance));
-  return Math.min(...steps.filter((row) => distance(row) === nearest).map((row) => 1000 / row.per_second));
+  const { batchSize } = request.config.training;
+  const step = rows.find(({ op, batch_size }) => op === "train_step" && batch_size === batchSize) ??
+    await measureSteps(engine, ROWS, batchSize, 0, head);
+  return { answers, msPerRow: 1000 / step.per_second };
 }
 
 /** The machine as far as no further permission is needed to know it: system, processor type, cores, GPU. */

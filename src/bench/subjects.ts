@@ -9,6 +9,7 @@ import type { BackendChoice } from "../engine/create.ts";
 import type { TrainingState } from "../engine/engine.ts";
 import type { EngineFallback } from "../engine/fallback.ts";
 import { defaultInputScale, initialState } from "../engine/network.ts";
+import type { TrajectorySet } from "../episodes/trajectory_set.ts";
 import type { LossHeadName } from "../loss/heads.ts";
 import { GatingPolicy } from "../policy/gating_policy.ts";
 import { ReActPolicy } from "../policy/react_policy.ts";
@@ -36,6 +37,8 @@ export interface BenchSubject {
   readonly config: Config;
   /** Reads what a session would train on. */
   readLog(store: RLCFPersistence, config: Config): Promise<SessionLog>;
+  /** Rows that the engine is trained on in one pass over a log. */
+  passRows(log: SessionLog): number;
   /** Fills an empty store with a simulated log of so many episodes. */
   simulate(store: RLCFPersistence, episodes: number): Promise<void>;
   /** Opens the policy to be trained on the way. */
@@ -86,6 +89,7 @@ function routingSubject(settings: Config, saved: SavedPolicy | null): BenchSubje
     config,
     readLog: (store, config) =>
       (isTraversal ? readTraversalLog : readTrainingLog)(store, config, windowOf(config, new Date())),
+    passRows: ({ split }) => split.training.length,
     simulate: async (store, episodes) => {
       if (relations === undefined) return await storeSimulatedLog(store, { episodes, inputDim, experts });
       await store.ingest(traversalRecords({ inputDim, relations }, { episodes, seed: 1 }));
@@ -119,6 +123,8 @@ function agentSubject(settings: Config, saved: SavedReAct | null): BenchSubject 
     head: "ppo_actor",
     config: { ...settings, reactPolicy: { ...settings.reactPolicy, stateDim, hiddenDim, inputScale, actions } },
     readLog: (store, config) => readTrajectoryLog(store, config, windowOf(config, new Date())),
+    // Every step of an episode, for the actor and for the critic.
+    passRows: ({ episodes, split }) => 2 * (episodes as TrajectorySet).steps * split.training.length / episodes.size,
     simulate: async (store, episodes) => {
       await using policy = await ReActPolicy.create({ ...fresh, backend: "simd" });
       await store.ingest(await agentRecords(new ReActWorld({ seed: 1, stateDim }), policy, { episodes, seed: 1 }));

@@ -5,6 +5,7 @@
  * @module
  */
 import { join } from "node:path";
+import { RlcfError } from "../base/errors.ts";
 import type { Config } from "../config/schema.ts";
 import type { BackendName } from "../engine/engine.ts";
 import { createPersistence } from "../store/create.ts";
@@ -23,7 +24,7 @@ export interface WaysRequest {
   readonly backends: readonly BackendName[];
   /** About how long to measure each; each goes the way once. */
   readonly timeMs: number;
-  /** A pass that would take longer, in milliseconds, is not made. */
+  /** A pass that would take longer, in milliseconds, is not made; reading the log comes on top. */
   readonly longestPassMs: number;
   /** Milliseconds that a backend takes to train on one row. */
   readonly msPerRow: (backend: BackendName) => number;
@@ -53,7 +54,14 @@ export interface Ways {
   readonly skipped: readonly { readonly backend: string; readonly reason: string }[];
 }
 
-/** Times the way on each backend, from a simulated log where the real one has nothing to train on. */
+/** What is said of a backend that did not arrive. */
+const FAILED = "failed on the way from the log to a checkpoint";
+
+/**
+ * Times the way on each backend, from a simulated log where the real one has nothing to train on.
+ *
+ * @throws RlcfError `backend` if none arrived
+ */
 export async function measureWays(request: WaysRequest): Promise<Ways> {
   const { subject, backends, timeMs, scratch, onProgress } = request;
   await using opened = new AsyncDisposableStack();
@@ -61,29 +69,35 @@ export async function measureWays(request: WaysRequest): Promise<Ways> {
   const timings = new Map<string, readonly Timing[]>();
   const skipped: { backend: string; reason: string }[] = [];
   let found: Pick<WayData, "episodes" | "objective"> | undefined;
+  let failure: RlcfError | undefined;
   for (const backend of backends) {
-    const passMs = request.msPerRow(backend) * log.trainingRows;
+    const passMs = request.msPerRow(backend) * log.passRows;
     if (found !== undefined && passMs > request.longestPassMs) {
       const reason = `its steps alone: one pass over the log would take about ${Math.round(passMs / 1000)} s`;
       skipped.push({ backend, reason });
       continue;
     }
     onProgress?.(`${backend}: from the ${log.source === "simulated" ? "simulated log" : "database"} to a checkpoint`);
-    await using policy = await subject.open(backend);
-    const way = await policy.measure({ store: log.store, config: log.config, scratch, timeMs });
-    found ??= { episodes: way.episodes, objective: way.objective };
-    for (const { from, to, reason } of policy.fallbacks) {
-      skipped.push({
-        backend: from,
-        reason: `failed on the way from the log to a checkpoint, which ${to} ended: ${reason}`,
-      });
+    try {
+      await using policy = await subject.open(backend);
+      const way = await policy.measure({ store: log.store, config: log.config, scratch, timeMs });
+      found ??= { episodes: way.episodes, objective: way.objective };
+      for (const { from, to, reason } of policy.fallbacks) {
+        skipped.push({ backend: from, reason: `${FAILED}, which ${to} ended: ${reason}` });
+      }
+      // A substitute's times hold the failure; its own, where it is measured too, are better.
+      if (policy.fallbacks.length === 0 || !timings.has(policy.backend)) timings.set(policy.backend, way.timings);
+    } catch (error) {
+      // A GPU may fail at any moment; what the others can do is still worth knowing.
+      if (!(error instanceof RlcfError) || error.code !== "backend") throw error;
+      failure ??= error;
+      skipped.push({ backend, reason: `${FAILED}: ${error.message}` });
     }
-    // A substitute's times hold the failure; its own, where it is measured too, are better.
-    if (policy.fallbacks.length === 0 || !timings.has(policy.backend)) timings.set(policy.backend, way.timings);
   }
+  if (found === undefined) throw failure;
   return {
     rows: [...timings].flatMap(([backend, stages]) => stages.map((stage) => ({ backend, ...stage }))),
-    data: { source: log.source, location: log.location, ...found! },
+    data: { source: log.source, location: log.location, ...found },
     skipped,
   };
 }
@@ -92,8 +106,8 @@ export async function measureWays(request: WaysRequest): Promise<Ways> {
 interface UsableLog extends Pick<WayData, "source" | "location"> {
   readonly store: RLCFPersistence;
   readonly config: Config;
-  /** Rows of a pass. */
-  readonly trainingRows: number;
+  /** Rows that the engine is trained on in one pass. */
+  readonly passRows: number;
 }
 
 /** The log of the database, or a simulated one in a file of its own, which is closed with `opened`. */
@@ -103,20 +117,16 @@ async function logToTrainOn(request: WaysRequest, opened: AsyncDisposableStack):
   onProgress?.("reading the log");
   const stored = await subject.readLog(store, config);
   if (canTrainOn(stored, config.training.minFeedback)) {
-    return { source: "database", location: store.location, store, config, trainingRows: stored.split.training.length };
+    return { source: "database", location: store.location, store, config, passRows: subject.passRows(stored) };
   }
   onProgress?.("simulating a log");
   const simulated = opened.use(await createPersistence(`sqlite:///${join(scratch, "simulated.db")}`));
   await subject.simulate(simulated, simulatedEpisodes);
-  return {
-    source: "simulated",
-    location: "a throw-away SQLite file",
-    store: simulated,
-    config: {
-      ...config,
-      training: { ...config.training, maxEpisodes: simulatedEpisodes },
-      database: { ...config.database, lookbackDays: 3650 },
-    },
-    trainingRows: simulatedEpisodes,
+  const settings = {
+    ...config,
+    training: { ...config.training, maxEpisodes: simulatedEpisodes },
+    database: { ...config.database, lookbackDays: 3650 },
   };
+  const passRows = subject.passRows(await subject.readLog(simulated, settings));
+  return { source: "simulated", location: "a throw-away SQLite file", store: simulated, config: settings, passRows };
 }

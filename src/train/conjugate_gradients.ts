@@ -40,8 +40,8 @@ export async function solveShifted(
     if (residual <= tolerance) break;
     // Residuals shrink by about the same factor at each step, if not at every single one.
     done = Math.max(done, iteration / maxIterations, Math.log(residual) / Math.log(tolerance));
-    onStep(done);
     await turns.give();
+    onStep(done);
     const products = multiply(directions);
     for (const [k, system] of systems.entries()) {
       if (system.residual > tolerance) system.step(products.subarray(k * size, (k + 1) * size));

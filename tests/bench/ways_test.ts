@@ -4,6 +4,7 @@ import { timingOf } from "../../src/bench/timing.ts";
 import type { BenchSubject } from "../../src/bench/subjects.ts";
 import { measureWays, type WaysRequest } from "../../src/bench/ways.ts";
 import type { BackendName } from "../../src/engine/engine.ts";
+import { RlcfError } from "../../src/base/errors.ts";
 import { createPersistence } from "../../src/store/create.ts";
 import { defaultConfig } from "../config/support.ts";
 
@@ -11,7 +12,12 @@ import { defaultConfig } from "../config/support.ts";
 type Times = Readonly<Partial<Record<BackendName, number>>>;
 
 /** Goes the way with a log of 100 rows, 80 of them trained on; the backends in `broken` are replaced by simd. */
-async function go(times: Times, broken: readonly BackendName[] = [], stored = 100): Promise<
+async function go(
+  times: Times,
+  broken: readonly BackendName[] = [],
+  stored = 100,
+  dead: readonly BackendName[] = [],
+): Promise<
   Awaited<ReturnType<typeof measureWays>> & { readonly opened: readonly string[]; readonly simulated: number }
 > {
   const opened: string[] = [];
@@ -20,9 +26,11 @@ async function go(times: Times, broken: readonly BackendName[] = [], stored = 10
     config: defaultConfig(),
     readLog: () =>
       Promise.resolve({ split: { training: new Uint32Array(stored * 0.8) }, episodes: { feedbackRows: stored } }),
+    passRows: ({ split }: { split: { training: Uint32Array } }) => split.training.length,
     simulate: (_store: unknown, episodes: number) => Promise.resolve(void (simulated = episodes)),
     open: (backend: BackendName) => {
       opened.push(backend);
+      if (dead.includes(backend)) return Promise.reject(new RlcfError("backend", "the device was lost"));
       const fallbacks = broken.includes(backend) ? [{ from: backend, to: "simd", reason: "it was pulled out" }] : [];
       return Promise.resolve({
         backend: fallbacks.length > 0 ? "simd" : backend,
@@ -84,6 +92,17 @@ Deno.test("a backend that fails on the way is told, and its substitute keeps its
   }
   const alone = await go({ webgpu: 500 }, ["webgpu"]);
   assert.deepEqual(alone.rows.map(({ backend, ms_median }) => [backend, ms_median]), [["simd", 500]]);
+});
+
+Deno.test("a backend that cannot be opened is told, and loses nothing of the others; if none can, that is the error", async () => {
+  for (const times of [{ webgpu: 10, simd: 20 }, { simd: 20, webgpu: 10 }]) {
+    const { rows, skipped } = await go(times, [], 100, ["webgpu"]);
+    assert.deepEqual(rows.map(({ backend }) => backend), ["simd"]);
+    assert.deepEqual(skipped, [
+      { backend: "webgpu", reason: "failed on the way from the log to a checkpoint: the device was lost" },
+    ]);
+  }
+  await assert.rejects(go({ webgpu: 10 }, [], 100, ["webgpu"]), /the device was lost/);
 });
 
 Deno.test("a log with next to nothing in it is replaced by a simulated one, once for all backends", async () => {
