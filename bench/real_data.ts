@@ -1,7 +1,7 @@
 // deno-lint-ignore-file no-console -- a benchmark prints
 /**
  * Trains on real texts with simulated feedback and scores the policy against the known truth: for each set
- * `rlcf ingest`, `rlcf train` and `rlcf route` run as a user would run them, on a database that is thrown away.
+ * `rlcf ingest`, `rlcf train` and `rlcf route` run through their command lines, on a database that is thrown away.
  *
  *     deno task bench:data [--backend wasm] [--sets legal_it,alis] [--json] [-- flags for rlcf train]
  *

@@ -21,7 +21,7 @@ export interface ProgramCommand {
 /** Takes a task's command apart. Throws where it is not of that form: nothing in it needs a shell. */
 export function programCommand(task: ProgramTask): ProgramCommand {
   const { command } = manifest.tasks[task];
-  const found = /^((?:[A-Z_]+=[a-z0-9.=]+ )*)deno run ((?:--[A-Za-z0-9_*,=-]+ )+)src\/main\.ts((?: [a-z]+)*)$/.exec(
+  const found = /^((?:[A-Z_]+=[a-z0-9.=:]+ )*)deno run ((?:--[A-Za-z0-9_*,=-]+ )+)src\/main\.ts((?: [a-z]+)*)$/.exec(
     command,
   );
   if (found === null) {

@@ -78,7 +78,7 @@ async function runSession(
   await showLogs(config.logging.level, display.clear);
   using stop = watchSignals(() => {
     display.clear();
-    say("stopping after this step, the state will be saved; once more to leave at once");
+    say("stopping as soon as the state can be saved; once more to leave at once");
   });
   try {
     const report = await trainSession({

@@ -10,10 +10,11 @@
  *
  * @module
  */
+import type { BACKEND_NAMES } from "../config/schema.ts";
 import type { LossHeadName } from "../loss/heads.ts";
 
 /** The backends a user can ask for; `simd` and the three backends of TensorFlow.js. */
-export type BackendName = "webgpu" | "simd" | "wasm" | "cpu";
+export type BackendName = (typeof BACKEND_NAMES)[number];
 
 /** The sizes of the network, and the factor by which every input is multiplied before the first layer. */
 export interface NetworkShape {

@@ -82,7 +82,7 @@ export interface TrainReport {
   };
 }
 
-/** How far the reward model of a session is, which is fitted before the first step; told between its sweeps. */
+/** How far the reward model of a session is, which is fitted before the first step. */
 export interface FitProgress {
   /** The version that is to be trained. */
   readonly version: string;

@@ -48,7 +48,7 @@ export interface TrainRequest {
    * `resume`, by someone who may ask only now that nobody else trains. What it throws ends the session before it began.
    */
   readonly onLease?: ((holder: LeaseHolder) => Promise<{ readonly resume: boolean }>) | undefined;
-  /** Aborted to stop after the current step, with the state saved. */
+  /** Aborted to stop after the current step, or between two sweeps of the reward model, with the state saved. */
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: TrainProgress) => void) | undefined;
   readonly onFit?: ((progress: FitProgress) => void) | undefined;

@@ -8,15 +8,16 @@
  * @module
  */
 import { Turns } from "../base/turns.ts";
-import { RowKernels } from "../engine/simd/row_kernels.ts";
 import type { EpisodeSet } from "../episodes/episode_set.ts";
 import { type Design, type DrawnRows, INTERCEPT } from "./design.ts";
-import { SymmetricMatrix } from "./symmetric_matrix.ts";
+import { MatrixTools, SymmetricMatrix } from "./symmetric_matrix.ts";
 
 /** The matrices take at most this share of the memory of the embeddings that they are made of. */
 const LARGEST_SHARE = 1 / 8;
 /** And no more than this, in bytes: the kernels address 4 GiB. */
 const MOST_BYTES = 2 ** 30;
+/** Rows that are added between two turns of others; at 768 inputs this takes 35 ms. */
+const SLICE_ROWS = 2048;
 
 /** Whether to sum up so many rows as so many matrices. */
 export function paysToSum(rows: number, matrices: number, inputDim: number): boolean {
@@ -32,7 +33,11 @@ interface Sums {
   readonly matrix: SymmetricMatrix;
 }
 
-/** The products of {@link Design.weightedSums} for the factors `w_i * product`, without going through the rows. */
+/**
+ * The products of {@link Design.weightedSums} for the factors `w_i * product`, without going through the rows. The sums
+ * are float32: their relative error grows with the square root of the rows of a matrix, to 2e-5 at two million, which is
+ * small beside the tolerance that the equations are solved to.
+ */
 export class NormalEquations {
   readonly #width: number;
   readonly #experts: number;
@@ -59,14 +64,21 @@ export class NormalEquations {
     const { inputDim, experts } = episodes;
     const drawn = design.drawnRows();
     if (drawn === undefined || !paysToSum(design.rows.length, drawn.length, inputDim)) return undefined;
-    const kernels = new RowKernels(inputDim + 1);
+    const tools = new MatrixTools(inputDim + 1);
     const turns = new Turns();
     const sums: Sums[] = [];
     let done = 0;
     for (const { expert, regressions, rows } of drawn) {
-      sums.push({ expert, regressions, matrix: outerProducts(episodes, rows, mean, kernels) });
-      onRows((done += rows.length) / design.rows.length);
-      await turns.give();
+      const matrix = new SymmetricMatrix(tools);
+      const write = rowWriter(episodes, rows, mean);
+      for (let from = 0; from < rows.length; from += SLICE_ROWS) {
+        await turns.give();
+        onRows((done + from) / design.rows.length);
+        matrix.addRows(from, Math.min(from + SLICE_ROWS, rows.length), write);
+      }
+      matrix.complete();
+      sums.push({ expert, regressions, matrix });
+      done += rows.length;
     }
     return new NormalEquations(inputDim + 1, experts.length, sums);
   }
@@ -90,16 +102,15 @@ export class NormalEquations {
   }
 }
 
-/** `sum_i w_i z_i z_i^T` over rows, where `z_i = [x_i - mean, 1]`; centred before anything is rounded. */
-function outerProducts(
+/** Writes `sqrt(w_i) z_i`, where `z_i = [x_i - mean, 1]`: centred before anything is rounded. */
+function rowWriter(
   { embeddings, inputDim, sampleWeights }: EpisodeSet,
   rows: DrawnRows["rows"],
   mean: Float64Array,
-  kernels: RowKernels,
-): SymmetricMatrix {
-  return SymmetricMatrix.ofRows(inputDim + 1, rows.length, (n, row) => {
+): (n: number, row: Float32Array) => void {
+  return (n, row) => {
     const [start, root] = [rows[n]! * inputDim, Math.sqrt(sampleWeights[rows[n]!]!)];
     for (let i = 0; i < inputDim; i++) row[i] = root * (embeddings[start + i]! - mean[i]!);
     row[inputDim] = root;
-  }, kernels);
+  };
 }

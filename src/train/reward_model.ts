@@ -40,10 +40,10 @@ export interface CrossFitOptions {
   /** The ridges to try, ascending; {@link RIDGES} by default. */
   readonly ridges?: readonly number[];
   /**
-   * Told before every sweep over the rows how far the fit is, from 0 to 1; an error thrown here ends it. Timers and
-   * signals have their turn between sweeps.
+   * Told again and again how far the fit is, from 0 to 1; an error thrown here ends it. Timers and signals had their
+   * turn just before.
    */
-  readonly onSweep?: ((done: number) => void) | undefined;
+  readonly onFit?: ((done: number) => void) | undefined;
 }
 
 /** Folds of the cross-fit. */
@@ -56,12 +56,12 @@ const STOPPING = { tolerance: 1e-3, maxIterations: 150 };
 /**
  * Values [N, E] of the given rows, each from a model that has not seen its query (Chernozhukov et al., 2018, section
  * 3.1): without this the model's own errors would look like rewards to the policy. The model of all rows is a further
- * regression of the same sweeps, which costs a third of what the others cost together.
+ * regression beside the others: where the rows are swept over, it costs a third of what these cost together.
  */
 export async function crossFitValues(
   episodes: EpisodeSet,
   rows: Uint32Array,
-  { ridges = RIDGES, onSweep }: CrossFitOptions = {},
+  { ridges = RIDGES, onFit }: CrossFitOptions = {},
 ): Promise<CrossFit> {
   const experts = episodes.experts.length;
   const prior = new SpectralPrior(episodes, rows);
@@ -72,7 +72,7 @@ export async function crossFitValues(
   const tries = ridges.map((ridge) => ({ ridge, valuesNE: new Float32Array(episodes.size * experts), error: 0 }));
   const targets = tries.map(({ valuesNE }) => valuesNE);
   let mass = 0;
-  const fitted = await fitRidges(episodes, design, ridges, prior, onSweep);
+  const fitted = await fitRidges(episodes, design, ridges, prior, onFit);
   for (const [fold, models] of fitted.slice(0, FOLDS).entries()) {
     const leftOut = design.leftOut(fold);
     writeValues(models, design, leftOut, episodes.inputDim, targets);
@@ -146,7 +146,7 @@ async function fitRidges(
   design: Design,
   ridges: readonly number[],
   prior: SpectralPrior,
-  onSweep?: (done: number) => void,
+  onFit?: (done: number) => void,
 ): Promise<RewardModel[][]> {
   const { inputDim, rewards, sampleWeights, experts } = episodes;
   const width = inputDim + 1;
@@ -154,7 +154,7 @@ async function fitRidges(
   // experts and queries apart. Mixtures sum to 1, so the mean belongs to every intercept.
   const means = design.means();
   const zeros = new Float64Array(design.regressions * experts.length * width);
-  const share = (from: number, to: number) => (done: number): void => onSweep?.(from + (to - from) * done);
+  const share = (from: number, to: number) => (done: number): void => onFit?.(from + (to - from) * done);
   const summed = await NormalEquations.of(episodes, design, prior.mean, share(0, SUMMING));
   const products = (coefficients: Float64Array): Float64Array =>
     summed?.multiply(coefficients) ??
@@ -166,7 +166,7 @@ async function fitRidges(
     ),
     means.map(({ meanWeight }) => ridges.map((ridge) => ridge * (meanWeight * prior.totalVariance || 1))),
     STOPPING,
-    summed === undefined ? onSweep : share(SUMMING, 1),
+    summed === undefined ? onFit : share(SUMMING, 1),
   );
   return solutions.map((ofRidges, k) =>
     ofRidges.map((phi) => {

@@ -72,14 +72,14 @@ interface Lesson {
 
 /** The values and weights that a run learns from; fitted again where somebody contradicts the rest. */
 async function lessonOf(options: TrainingRunOptions): Promise<Lesson> {
-  const { episodes, trainingRows, objective, onFit: onSweep } = options;
+  const { episodes, trainingRows, objective, onFit } = options;
   if (!needsValues(objective)) return { episodes, contradictions: [] };
-  const first = await crossFitValues(episodes, trainingRows, { onSweep });
+  const first = await crossFitValues(episodes, trainingRows, { onFit });
   const { model: rewardModel } = first;
   if (options.discountContradictions === false) return { episodes, contradictions: [], crossFit: first, rewardModel };
   const discounted = discountContradictions(episodes, trainingRows, first.valuesNE);
   const agreed = discounted.contradictions.length === 0;
-  const crossFit = agreed ? first : await crossFitValues(discounted.episodes, trainingRows, { onSweep });
+  const crossFit = agreed ? first : await crossFitValues(discounted.episodes, trainingRows, { onFit });
   return { ...discounted, crossFit, rewardModel };
 }
 

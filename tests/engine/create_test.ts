@@ -94,7 +94,7 @@ Deno.test("every backend listed as available makes an engine on the device that 
   }
 });
 
-Deno.test("every backend starts without a word on stdout or stderr, and with no permission but XDG_RUNTIME_DIR", async () => {
+Deno.test("every backend starts without a word on stdout or stderr, and with no permission but for two variables", async () => {
   const create = new URL("../../src/engine/create.ts", import.meta.url).href;
   for (const { name, available } of await listBackends()) {
     if (!available) continue;
@@ -105,12 +105,42 @@ Deno.test("every backend starts without a word on stdout or stderr, and with no 
     const config = new URL("../../deno.json", import.meta.url).pathname;
     const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
       args: [
-        ..."run --quiet --no-prompt --ignore-env --allow-env=RLCF_*,XDG_RUNTIME_DIR --config".split(" "),
+        ..."run --quiet --no-prompt --ignore-env --config".split(" "),
         config,
+        "--allow-env=XDG_RUNTIME_DIR,DENO_WEBGPU_BACKEND",
         `data:application/typescript,${encodeURIComponent(script)}`,
       ],
     }).output();
     const text = new TextDecoder();
     assert.deepEqual([name, code, text.decode(stdout), text.decode(stderr)], [name, 0, "", ""]);
   }
+});
+
+Deno.test({
+  name: "on Linux GPUs are looked for through Vulkan, unless the environment says otherwise or may not be changed",
+  ignore: Deno.build.os !== "linux",
+  fn: async () => {
+    const devices = new URL("../../src/engine/devices.ts", import.meta.url).href;
+    const script = `import { findGpuAdapter } from ${JSON.stringify(devices)};
+      await findGpuAdapter();
+      const { state } = Deno.permissions.querySync({ name: "env", variable: "DENO_WEBGPU_BACKEND" });
+      console.log(state === "granted" ? Deno.env.get("DENO_WEBGPU_BACKEND") : "not allowed");`;
+    for (
+      const [permission, env, wanted] of [
+        ["--allow-env", {}, "vulkan"],
+        ["--allow-env", { DENO_WEBGPU_BACKEND: "gl" }, "gl"],
+        ["--allow-env=XDG_RUNTIME_DIR", {}, "not allowed"],
+      ] as const
+    ) {
+      const { stdout } = await new Deno.Command(Deno.execPath(), {
+        args: [
+          ...["run", "--quiet", "--no-prompt", "--no-config", "--unstable-webgpu", permission],
+          `data:application/typescript,${encodeURIComponent(script)}`,
+        ],
+        env: { ...env },
+        stderr: "null",
+      }).output();
+      assert.equal(new TextDecoder().decode(stdout).trim(), wanted);
+    }
+  },
 });

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { Random } from "../../src/base/random.ts";
 import type { LoadedCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { loadCheckpoint } from "../../src/checkpoint/load.ts";
+import { findGpuAdapter } from "../../src/engine/devices.ts";
 import { createPersistence } from "../../src/store/create.ts";
 import { age, assertSound, CRASH_SEED, CrashSite, settled } from "./crash_support.ts";
 
@@ -13,10 +14,10 @@ const SIGNALS: readonly Deno.Signal[] = ["SIGKILL", "SIGINT", "SIGTERM", "SIGKIL
 const TRAINING = "  epochs: 40\n  batch_size: 8";
 const CHECKPOINT = "  activate: always\n  save_frequency: 4\n  keep_last_n: 2";
 
-const adapter = await navigator.gpu?.requestAdapter().catch(() => null) ?? null;
+const adapter = await findGpuAdapter();
 
 for (const backend of ["simd", "wasm", "cpu", "webgpu"]) {
-  const missing = backend === "webgpu" && adapter === null ? " (no WebGPU adapter)" : "";
+  const missing = backend === "webgpu" && "missing" in adapter ? " (no WebGPU adapter)" : "";
   Deno.test({
     name: `${backend}: a run interrupted ${INTERRUPTIONS} times by SIGINT, SIGTERM and SIGKILL at random moments ` +
       `(seed ${CRASH_SEED}) ends in the bits of an uninterrupted one${missing}`,

@@ -95,8 +95,8 @@ Deno.test("while rows are summed up it is told how many, and an error of the lis
   const told: number[] = [];
   await NormalEquations.of(episodes, design, mean, (share) => told.push(share));
   assert.deepEqual(told, told.toSorted((a, b) => a - b));
-  assert.equal(told.length, 12);
-  assert.equal(told.at(-1), 1);
+  assert.deepEqual([told.length, told[0]], [12, 0]);
+  assert.ok(told.at(-1)! < 1);
   const stop = (): void => {
     throw new Error("enough");
   };

@@ -242,3 +242,23 @@ Deno.test("one query alone, or embeddings of zeros, give finite values", async (
     assert.ok((await crossFitValues(odd, allRows(10))).valuesNE.every(Number.isFinite));
   }
 });
+
+for (const [way, size] of [["swept over", 100], ["summed up", 1000]] as const) {
+  Deno.test(`while a log is ${way}, timers have their turn again and again`, async () => {
+    const { episodes } = syntheticEpisodes({ size, noise: 0.1 });
+    // A clock by which everything takes long, so that each turn is due.
+    const { now } = performance;
+    let time = 0;
+    performance.now = () => time += 1000;
+    let rang = 0;
+    const timer = setInterval(() => rang++);
+    try {
+      let calls = 0;
+      await crossFitValues(episodes, allRows(size), { onFit: () => void calls++ });
+      assert.ok(calls > 5 && rang >= 2, `${rang} turns, told ${calls} times`);
+    } finally {
+      clearInterval(timer);
+      performance.now = now;
+    }
+  });
+}

@@ -64,7 +64,7 @@ export interface Lessons {
   readonly context: SessionContext;
   /** The final version that is worked towards. */
   readonly version: string;
-  /** Aborted to stop after the current step, with the state saved. */
+  /** Aborted to stop after the current step, or between two sweeps of the reward model, with the state saved. */
   readonly signal: AbortSignal | undefined;
   /** Told how far training is. */
   readonly onProgress: ((progress: TrainProgress) => void) | undefined;
