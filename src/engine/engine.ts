@@ -10,11 +10,10 @@
  *
  * @module
  */
-import type { BACKEND_NAMES } from "../config/schema.ts";
 import type { LossHeadName } from "../loss/heads.ts";
 
 /** The backends a user can ask for; `simd` and the three backends of TensorFlow.js. */
-export type BackendName = (typeof BACKEND_NAMES)[number];
+export type BackendName = "webgpu" | "simd" | "wasm" | "cpu";
 
 /** The sizes of the network, and the factor by which every input is multiplied before the first layer. */
 export interface NetworkShape {
