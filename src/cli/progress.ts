@@ -28,9 +28,18 @@ export interface ProgressDisplay {
 export function progressDisplay(): ProgressDisplay {
   if (!isWatched()) return lineDisplay();
   const line = new LiveLine();
+  let isFitting = false;
   return {
-    update: (progress) => line.show(barLine(progress)),
-    fit: (progress) => line.show(fitLine(progress)),
+    update: (progress) => {
+      // The first step is news, however little time has passed since the last line.
+      if (isFitting) line.clear();
+      isFitting = false;
+      line.show(barLine(progress));
+    },
+    fit: (progress) => {
+      isFitting = true;
+      line.show(fitLine(progress));
+    },
     clear: () => line.clear(),
   };
 }
